@@ -1,0 +1,180 @@
+//! Why an executor did not start, or not end in time.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{EndOfWorker, SubmitError, explain};
+
+/// The executor could not be started, or broke later because its workers could not be.
+///
+/// ```
+/// use procession::{BuildError, ProcessPoolExecutor};
+///
+/// let error = ProcessPoolExecutor::builder().max_workers(1_000_000).build().unwrap_err();
+/// assert!(matches!(error, BuildError::Parameter { parameter: "max_workers", .. }));
+/// ```
+#[derive(Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A parameter was refused.
+    #[error("`{parameter}` must be {must_be}, not {value}")]
+    Parameter {
+        /// The parameter.
+        parameter: &'static str,
+        /// What it must be.
+        must_be: &'static str,
+        /// What it was.
+        value: String,
+    },
+    /// `procession::init()` has not been called in this process.
+    #[error(
+        "`procession::init()` has not been called: make it the first line of `main` (or put `#[procession::main]` above it; in a test crate, `procession::init_in_tests!();`)"
+    )]
+    NotInitialised,
+    /// This process is itself a worker of a program that did not call `procession::init()` in time.
+    #[error(
+        "this process is a worker that never reached `procession::init()`: make it the first line of `main`"
+    )]
+    WorkerWithoutInit,
+    /// Executors are nested too deeply.
+    #[error("executors are nested {depth} deep, {max_depth} are allowed")]
+    TooDeep {
+        /// The depth asked for.
+        depth: u32,
+        /// The limit.
+        max_depth: u32,
+    },
+    /// The program to run as worker could not be found.
+    #[error(
+        "this program cannot be found to start workers from it: name one with `.program(path)`"
+    )]
+    NoProgram(#[source] Arc<io::Error>),
+    /// The system refused something that the executor itself needs.
+    #[error("the system refused {what}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// A worker's process could not be started.
+    #[error("worker process could not be started from {}", program.display())]
+    Spawn {
+        /// What was executed.
+        program: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// A worker ended before it was ready.
+    #[error("worker {pid} {end} before it was ready: does `main` call `procession::init()` first?")]
+    WorkerEnded {
+        /// The worker's process.
+        pid: u32,
+        /// How it ended.
+        end: EndOfWorker,
+    },
+    /// A worker came to an executor of its own before it came to `procession::init()`.
+    #[error(
+        "worker {pid} came to an executor before `procession::init()`: make it the first line of `main`"
+    )]
+    NeverInitialised {
+        /// The worker's process.
+        pid: u32,
+    },
+    /// A worker could not take over what it was given.
+    #[error("worker {pid} cannot start: {reason}")]
+    CannotStart {
+        /// The worker's process.
+        pid: u32,
+        /// What it said.
+        reason: String,
+    },
+    /// A worker did not say hello within `start_timeout`.
+    #[error(
+        "worker {pid} did not say hello within {start_timeout:?}: does `main` call `procession::init()` first?"
+    )]
+    NoHello {
+        /// The worker's process.
+        pid: u32,
+        /// The time it had.
+        start_timeout: Duration,
+    },
+    /// The worker's program is not the same build as this one.
+    #[error("worker {pid} runs another build: {difference}")]
+    OtherBuild {
+        /// The worker's process.
+        pid: u32,
+        /// What differs.
+        difference: String,
+    },
+    /// The initializer failed.
+    #[error("the initializer `{function}` failed in worker {pid}: {message}")]
+    Initializer {
+        /// The registered name of the initializer.
+        function: String,
+        /// The worker's process.
+        pid: u32,
+        /// The initializer's own message.
+        message: String,
+    },
+    /// Workers died again and again before they finished anything.
+    #[error(
+        "{deaths} workers in a row died before they finished anything; the last, worker {pid}, {end}"
+    )]
+    WorkersKeepDying {
+        /// How many.
+        deaths: u32,
+        /// The last worker's process.
+        pid: u32,
+        /// How the last one ended.
+        end: EndOfWorker,
+    },
+    /// The initializer was refused before any worker was started.
+    #[error("the initializer was refused")]
+    InitializerRefused(#[source] SubmitError),
+    /// The registered functions contradict each other.
+    #[error("the registered functions contradict each other: {0}")]
+    Registry(String),
+}
+
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        explain(self, f)
+    }
+}
+
+/// The deadline of a shutdown passed before everything had ended.
+///
+/// The rest was ended as with [`Shutdown::Kill`](crate::Shutdown::Kill).
+///
+/// ```standalone_crate
+/// use std::time::Duration;
+/// use procession::{ProcessPoolExecutor, Shutdown};
+///
+/// #[procession::task]
+/// fn sleep_long() {
+///     std::thread::sleep(Duration::from_secs(3600));
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     procession::init();
+///     let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
+///     let future = pool.submit(sleep_long, ())?;
+///     let late = pool.shutdown(Shutdown::Wait, Some(Duration::from_millis(10))).unwrap_err();
+///     assert_eq!(late.unfinished, 1);
+///     assert!(future.wait().is_err());
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{unfinished} tasks had not ended when the deadline of the shutdown passed")]
+#[non_exhaustive]
+pub struct ShutdownError {
+    /// How many tasks were pending at the deadline.
+    pub unfinished: usize,
+}

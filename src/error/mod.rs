@@ -1,0 +1,30 @@
+//! What can go wrong, in the caller's terms: one type per decision the caller makes.
+//!
+//! * [`BuildError`]: the executor could not be started.
+//! * [`SubmitError`]: a call was refused; nothing ran.
+//! * [`TaskError`]: what a future can say instead of a value.
+//!
+//! Their `{:?}` is the message with its causes.
+
+mod build;
+mod submit;
+mod task;
+
+pub use build::{BuildError, ShutdownError};
+pub use submit::{SubmitError, TrySubmitError};
+pub use task::{EndOfWorker, Panic, TaskError, TaskId, WorkerLost};
+
+/// What `{:?}` of an error prints: the message and its causes, since that is what `unwrap` and an
+/// error returned by `main` show.
+fn explain(
+    error: &(dyn std::error::Error + 'static),
+    f: &mut std::fmt::Formatter<'_>,
+) -> std::fmt::Result {
+    write!(f, "{error}")?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(f, ": {error}")?;
+        cause = error.source();
+    }
+    Ok(())
+}

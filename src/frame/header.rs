@@ -1,0 +1,190 @@
+//! The 24 bytes in front of every payload.
+
+/// The length of a header, in bytes.
+pub(crate) const HEADER_LEN: usize = 24;
+
+/// Of a [`Kind::Part`]: nothing more comes for this chunk.
+pub(crate) const FLAG_LAST: u8 = 1;
+
+/// What a frame is about. Kinds below 16 travel to a worker, the others from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Run one function once.
+    Task = 1,
+    /// Run one function once for each of several items.
+    Chunk = 2,
+    /// Run the initializer.
+    Initialize = 3,
+    /// Nothing more will be sent: end in good order.
+    Goodbye = 4,
+    /// The first frame of a worker: who it is.
+    Hello = 16,
+    /// The worker takes tasks from now on.
+    Ready = 17,
+    /// The result of a task.
+    Done = 18,
+    /// The failure of a task, other than the worker's death.
+    Failed = 19,
+    /// The outcomes of some consecutive items of a chunk.
+    Part = 20,
+    /// Every frame up to `seq`, inclusive, has been taken from the pipe, and those recalled among
+    /// them were skipped.
+    Passed = 21,
+    /// The initializer failed; the worker ends.
+    InitializerFailed = 22,
+}
+
+/// The header of a frame, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// The length of the payload, in bytes.
+    pub(crate) len: u64,
+    /// The task that the frame is about; 0 where it is about none.
+    pub(crate) task: u64,
+    pub(crate) kind: Kind,
+    /// [`FLAG_LAST`], or nothing.
+    pub(crate) flags: u8,
+    /// How many descriptors travel beside the frame. Must be 0 in this version of the protocol.
+    pub(crate) handles: u16,
+    /// Which of the frames sent to this worker this one is, or answers.
+    pub(crate) seq: u32,
+}
+
+/// Why bytes are not a frame. Each text continues "because it sent …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FrameError {
+    /// The payload is longer than the reader allows. Nothing was allocated for it.
+    #[error("a frame of {len} bytes where `max_frame` allows {max_frame}")]
+    TooLong { len: u64, max_frame: u64 },
+    /// No frame is of this kind.
+    #[error("a frame of unknown kind {0}")]
+    UnknownKind(u8),
+    /// Frames of this kind travel the other way. For the caller to use: the decoder knows no
+    /// direction.
+    #[error("a `{0:?}` frame, which travels the other way")]
+    Unexpected(Kind),
+    /// Flags that frames of this kind do not have.
+    #[error("a frame with unknown flags {0:#04x}")]
+    UnknownFlags(u8),
+    /// Descriptors are announced; none can travel yet.
+    #[error("a frame that announces {0} handles where none can come")]
+    Handles(u16),
+    /// A frame of a kind that has no payload came with one.
+    #[error("a `{kind:?}` frame with a payload of {len} bytes where none belongs")]
+    NotEmpty { kind: Kind, len: u64 },
+}
+
+impl Kind {
+    fn decode(byte: u8) -> Result<Self, FrameError> {
+        Ok(match byte {
+            1 => Self::Task,
+            2 => Self::Chunk,
+            3 => Self::Initialize,
+            4 => Self::Goodbye,
+            16 => Self::Hello,
+            17 => Self::Ready,
+            18 => Self::Done,
+            19 => Self::Failed,
+            20 => Self::Part,
+            21 => Self::Passed,
+            22 => Self::InitializerFailed,
+            _ => return Err(FrameError::UnknownKind(byte)),
+        })
+    }
+
+    fn allowed_flags(self) -> u8 {
+        if self == Self::Part { FLAG_LAST } else { 0 }
+    }
+
+    fn has_payload(self) -> bool {
+        !matches!(self, Self::Goodbye | Self::Passed)
+    }
+}
+
+impl Header {
+    /// A header without flags. Its length is filled in by [`finish`](super::finish).
+    #[inline]
+    pub(crate) fn new(kind: Kind, task: u64, seq: u32) -> Self {
+        Self {
+            len: 0,
+            task,
+            kind,
+            flags: 0,
+            handles: 0,
+            seq,
+        }
+    }
+
+    /// The bytes of this header.
+    #[inline]
+    pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[0..8].copy_from_slice(&self.len.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.task.to_le_bytes());
+        bytes[16] = self.kind as u8;
+        bytes[17] = self.flags;
+        bytes[18..20].copy_from_slice(&self.handles.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.seq.to_le_bytes());
+        bytes
+    }
+
+    /// The header that these bytes are, if it is one that this version of the protocol allows.
+    #[inline]
+    pub(crate) fn decode(bytes: &[u8; HEADER_LEN], max_frame: u64) -> Result<Self, FrameError> {
+        let [
+            l0,
+            l1,
+            l2,
+            l3,
+            l4,
+            l5,
+            l6,
+            l7,
+            t0,
+            t1,
+            t2,
+            t3,
+            t4,
+            t5,
+            t6,
+            t7,
+            kind,
+            flags,
+            h0,
+            h1,
+            s0,
+            s1,
+            s2,
+            s3,
+        ] = *bytes;
+        let kind = Kind::decode(kind)?;
+        let header = Self {
+            len: u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]),
+            task: u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
+            kind,
+            flags,
+            handles: u16::from_le_bytes([h0, h1]),
+            seq: u32::from_le_bytes([s0, s1, s2, s3]),
+        };
+        if flags & !kind.allowed_flags() != 0 {
+            return Err(FrameError::UnknownFlags(flags));
+        }
+        if header.handles != 0 {
+            return Err(FrameError::Handles(header.handles));
+        }
+        if header.len > max_frame {
+            return Err(FrameError::TooLong {
+                len: header.len,
+                max_frame,
+            });
+        }
+        if header.len != 0 && !kind.has_payload() {
+            return Err(FrameError::NotEmpty {
+                kind,
+                len: header.len,
+            });
+        }
+        Ok(header)
+    }
+}

@@ -1,0 +1,326 @@
+//! The state that a promise and its futures share: an outcome that is set once, and who waits for it.
+
+use std::fmt;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::error::{TaskError, TaskId};
+use crate::primitives::{Arc, Condvar, Mutex, OnceLock, Weak, lock, park};
+
+use super::contain::{contain, contain_callback};
+use super::typed::Future;
+use super::waiting::{Callback, Seat, Waiter, Waiting};
+use super::watcher::Watcher;
+
+/// How a task ended: its encoded result, decoded by its consumer, as often as asked.
+pub(crate) type Outcome = Result<Vec<u8>, TaskError>;
+
+/// What a future asks of the executor that runs its task.
+///
+/// Called with no lock of ours held. A future holds its host weakly; a host completes its promises
+/// before it goes.
+pub(crate) trait Host: Send + Sync {
+    /// Ends the task as cancelled, if it still can be. The host completes the future itself.
+    fn cancel(&self, task: TaskId) -> bool;
+
+    /// Whether the task has begun and not ended.
+    fn is_running(&self, task: TaskId) -> bool;
+
+    /// A thread is about to block until the task ends or the deadline passes. May carry the work
+    /// forward itself; returns when the task is done, when time is up, or when it can do nothing
+    /// (the caller then parks).
+    fn drain(&self, task: TaskId, is_done: &dyn Fn() -> bool, deadline: Option<Instant>);
+
+    /// Runs a callback on the thread for callbacks, after those handed over before. It does not
+    /// panic: what the user's part of it panics with has been caught.
+    fn run_callback(&self, callback: Box<dyn FnOnce() + Send>);
+}
+
+/// Both ends of a future, without the type of its result. One allocation; cloning it counts.
+// `pub` because the sealed half of `Completes` names it; nothing outside can.
+#[derive(Clone)]
+pub struct RawFuture {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    id: TaskId,
+    host: Option<Weak<dyn Host>>,
+    outcome: OnceLock<Outcome>,
+    waiting: Mutex<Waiting>,
+    /// Notified after the outcome is set, if a thread is parked.
+    ended: Condvar,
+}
+
+/// What can be said about a future, from the outside.
+#[derive(Clone, Copy)]
+pub(crate) enum State<'a> {
+    Pending,
+    Running,
+    Cancelled,
+    Finished,
+    Failed(&'a TaskError),
+}
+
+impl RawFuture {
+    /// A future that somebody promises to complete. Without a host, cancelling completes it at once.
+    pub(crate) fn pending(id: TaskId, host: Option<Weak<dyn Host>>) -> Self {
+        let shared = Shared {
+            id,
+            host,
+            outcome: OnceLock::new(),
+            waiting: Mutex::new(Waiting::default()),
+            ended: Condvar::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// A future that has ended.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn ready(id: TaskId, outcome: Outcome) -> Self {
+        let future = Self::pending(id, None);
+        future.complete(outcome);
+        future
+    }
+
+    /// The same future, with the type of its result.
+    pub(crate) fn typed<T>(self) -> Future<T> {
+        Future::new(self)
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.shared.id
+    }
+
+    /// Sets the outcome and wakes everyone who waits. Returns false if there was an outcome already:
+    /// the first one is kept.
+    ///
+    /// Call it with no lock held: wakers run here, and callbacks too when there is no host.
+    pub(crate) fn complete(&self, outcome: Outcome) -> bool {
+        if self.shared.outcome.set(outcome).is_err() {
+            return false;
+        }
+        let (parked, waiters) = {
+            let mut waiting = lock(&self.shared.waiting);
+            (waiting.parked, waiting.take_all())
+        };
+        if parked > 0 {
+            self.shared.ended.notify_all();
+        }
+        let mut callbacks = Vec::new();
+        for waiter in waiters {
+            match waiter {
+                Waiter::Seated { waker, .. } => {
+                    // A waker that panics has nobody to tell; the others are still to be woken.
+                    let _ = contain(|| waker.wake());
+                }
+                Waiter::Watcher { watcher, index } => watcher.notify(index),
+                Waiter::Callback(callback) => callbacks.push(callback),
+            }
+        }
+        for callback in callbacks {
+            self.hand_over(callback);
+        }
+        true
+    }
+
+    /// The outcome, once there is one.
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.shared.outcome.get()
+    }
+
+    /// One atomic load.
+    pub(crate) fn is_done(&self) -> bool {
+        self.outcome().is_some()
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        matches!(self.outcome(), Some(Err(TaskError::Cancelled)))
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        !self.is_done() && self.host().is_some_and(|host| host.is_running(self.id()))
+    }
+
+    pub(crate) fn state(&self) -> State<'_> {
+        // Asked before the outcome is looked at: what ends in between is finished, not pending.
+        let is_running = self.is_running();
+        match self.outcome() {
+            None if is_running => State::Running,
+            None => State::Pending,
+            Some(Ok(_)) => State::Finished,
+            Some(Err(TaskError::Cancelled)) => State::Cancelled,
+            Some(Err(error)) => State::Failed(error),
+        }
+    }
+
+    /// Returns whether the future is cancelled afterwards.
+    pub(crate) fn cancel(&self) -> bool {
+        if !self.is_done() {
+            match self.host() {
+                Some(host) => {
+                    if host.cancel(self.id()) {
+                        return true;
+                    }
+                }
+                // Nobody runs it (a host that has gone has completed its promises).
+                None => {
+                    self.complete(Err(TaskError::Cancelled));
+                }
+            }
+        }
+        self.is_cancelled()
+    }
+
+    /// Blocks until there is an outcome or the deadline has passed.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<&Outcome> {
+        if self.is_done() {
+            return self.outcome();
+        }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return None;
+        }
+        self.drain(deadline);
+        let mut waiting = lock(&self.shared.waiting);
+        while !self.is_done() {
+            waiting.parked += 1;
+            let Some(guard) = park(&self.shared.ended, waiting, deadline) else {
+                lock(&self.shared.waiting).parked -= 1;
+                break;
+            };
+            waiting = guard;
+            waiting.parked -= 1;
+        }
+        self.outcome()
+    }
+
+    /// Offers this thread, which is about to block until the future is done, to the host.
+    pub(super) fn drain(&self, deadline: Option<Instant>) {
+        if let Some(host) = self.host() {
+            host.drain(self.id(), &|| self.is_done(), deadline);
+        }
+    }
+
+    /// Returns the outcome, or takes a seat for the task's waker.
+    pub(crate) fn poll(&self, seat: &mut Seat, context: &mut Context<'_>) -> Poll<&Outcome> {
+        if let Some(outcome) = self.outcome() {
+            return Poll::Ready(outcome);
+        }
+        if seat.is_taken() {
+            let mut waiting = lock(&self.shared.waiting);
+            if !self.is_done() && waiting.will_wake(seat, context.waker()) {
+                return Poll::Pending;
+            }
+        }
+        // Cloning and dropping a waker is the runtime's code: without the lock.
+        let waker = context.waker().clone();
+        let mut waiting = lock(&self.shared.waiting);
+        if let Some(outcome) = self.outcome() {
+            drop(waiting);
+            return Poll::Ready(outcome);
+        }
+        let replaced = waiting.sit(seat, waker);
+        drop(waiting);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// Gives up a seat, so that the waker is not kept.
+    pub(crate) fn leave(&self, seat: &mut Seat) {
+        let seat = seat.take();
+        if seat.is_taken() && !self.is_done() {
+            let waiter = lock(&self.shared.waiting).stand_up(&seat);
+            drop(waiter);
+        }
+    }
+
+    /// Calls `callback` once there is an outcome: on the host's thread for callbacks, or here and now
+    /// if there is one.
+    pub(crate) fn on_done(&self, callback: Callback) {
+        let mut waiting = lock(&self.shared.waiting);
+        match self.outcome() {
+            None => waiting.push(Waiter::Callback(callback)),
+            Some(outcome) => {
+                drop(waiting);
+                contain_callback(self, || callback(outcome));
+            }
+        }
+    }
+
+    /// Enters `watcher` in the list. Returns false if there is an outcome already.
+    pub(super) fn watch(&self, watcher: &Arc<Watcher>, index: usize) -> bool {
+        if self.is_done() {
+            return false;
+        }
+        let mut waiting = lock(&self.shared.waiting);
+        let is_pending = !self.is_done();
+        if is_pending {
+            waiting.push(Waiter::Watcher {
+                watcher: Arc::clone(watcher),
+                index,
+            });
+        }
+        is_pending
+    }
+
+    /// Tells futures apart: equal for two handles of the same one, as long as either lives.
+    pub(super) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiters(&self) -> usize {
+        lock(&self.shared.waiting).len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn handles(&self) -> usize {
+        Arc::strong_count(&self.shared)
+    }
+
+    fn host(&self) -> Option<Arc<dyn Host>> {
+        self.shared.host.as_ref()?.upgrade()
+    }
+
+    fn hand_over(&self, callback: Callback) {
+        let future = self.clone();
+        let run = move || {
+            if let Some(outcome) = future.outcome() {
+                contain_callback(&future, || callback(outcome));
+            }
+        };
+        match self.host() {
+            Some(host) => host.run_callback(Box::new(run)),
+            None => run(),
+        }
+    }
+}
+
+impl fmt::Display for RawFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.id())
+    }
+}
+
+impl fmt::Debug for RawFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawFuture")
+            .field("task", &self.id().0)
+            .field("state", &self.state())
+            .finish()
+    }
+}
+
+impl fmt::Debug for State<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pending => f.write_str("pending"),
+            Self::Running => f.write_str("running"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Finished => f.write_str("finished"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+        }
+    }
+}

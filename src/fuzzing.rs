@@ -1,0 +1,34 @@
+//! What the fuzz targets in `fuzz/` call, one function per target. Each takes any bytes whatsoever
+//! and panics only where this crate is wrong; a test replays the corpora through the same functions
+//! with no fuzzer.
+//!
+//! `cargo +nightly fuzz run frame -- -max_total_time=60` runs one, after `cargo install cargo-fuzz`.
+
+/// Bytes to frames: memory, order, and indifference to how the bytes are split.
+pub fn frame(data: &[u8]) {
+    crate::frame::fuzz(data);
+}
+
+/// Payloads of every kind: what decodes also encodes, to the same value.
+pub fn message(data: &[u8]) {
+    crate::wire::fuzz(data);
+}
+
+/// Events to the scheduler, against its model.
+pub fn scheduler(data: &[u8]) {
+    crate::scheduler::fuzz(data);
+}
+
+#[cfg(test)]
+mod corpus;
+
+#[cfg(test)]
+type Target = (&'static str, fn(&[u8]));
+
+/// Every target, by the name of its file in `fuzz/fuzz_targets`.
+#[cfg(test)]
+const TARGETS: &[Target] = &[
+    ("frame", frame),
+    ("message", message),
+    ("scheduler", scheduler),
+];

@@ -1,0 +1,241 @@
+//! The seeds of `fuzz/corpus`, and the replay of everything that is there.
+//!
+//! `cargo test --lib write_the_seeds -- --ignored` writes the seeds. The fuzzer adds files of its
+//! own beside them; those that found something are committed, and are replayed here with the others
+//! from then on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::TARGETS;
+use crate::frame::{self, FLAG_LAST, Header, Kind};
+use crate::wire::{
+    self, BinaryId, ChunkWriter, Hello, ItemOutcome, PartWriter, Setup, TaskFailure,
+};
+
+#[test]
+fn everything_in_the_corpora_is_replayed() {
+    if is_published_package() {
+        return;
+    }
+    for (target, run) in TARGETS {
+        for entry in fs::read_dir(corpus(target)).expect("every target has a corpus") {
+            let path = entry.expect("the corpus can be listed").path();
+            let data = fs::read(&path).expect("the corpus can be read");
+            println!("{}", path.display());
+            run(&data);
+        }
+    }
+}
+
+#[test]
+fn seeds_are_what_this_version_writes() {
+    if is_published_package() {
+        return;
+    }
+    for (target, name, bytes) in seeds() {
+        let found = fs::read(corpus(target).join(name)).ok();
+        assert!(
+            found == Some(bytes),
+            "{target}/{name}: `cargo test --lib write_the_seeds -- --ignored`"
+        );
+    }
+}
+
+#[test]
+#[ignore = "writes fuzz/corpus"]
+fn write_the_seeds() {
+    for (target, name, bytes) in seeds() {
+        fs::create_dir_all(corpus(target)).expect("the corpus can be made");
+        fs::write(corpus(target).join(name), bytes).expect("the corpus can be written");
+    }
+}
+
+/// The published package leaves `fuzz` out, and its tests still pass.
+fn is_published_package() -> bool {
+    !Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").exists()
+}
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target)
+}
+
+fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let mut seeds = Vec::new();
+    for (name, limit, step, stream) in frame_seeds() {
+        seeds.push(("frame", name, [&[limit, step], &stream[..]].concat()));
+    }
+    for (name, which, payload) in message_seeds() {
+        seeds.push(("message", name, [&[which], &payload[..]].concat()));
+    }
+    // The scheduler reads events out of plain bytes: nothing, the same event again and again, and
+    // some of each.
+    seeds.push(("scheduler", "nothing", vec![0]));
+    seeds.push(("scheduler", "ascending", (0..=255).collect()));
+    seeds.push(("scheduler", "descending", (0..=255).rev().collect()));
+    let scattered = (0..512u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8);
+    seeds.push(("scheduler", "scattered", scattered.collect()));
+    let few = (0..512u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 % 11);
+    seeds.push(("scheduler", "few-kinds", few.collect()));
+    seeds
+}
+
+/// Name, choice of `max_frame`, choice of step, stream.
+fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
+    let frame = |header: Header, payload: &[u8]| {
+        let mut bytes = Vec::new();
+        let start = frame::begin(&mut bytes);
+        bytes.extend_from_slice(payload);
+        frame::finish(&mut bytes, start, header);
+        bytes
+    };
+    let done = frame(Header::new(Kind::Done, 7, 3), b"result");
+    let mut last = Header::new(Kind::Part, 8, 4);
+    last.flags = FLAG_LAST;
+    let part = frame(last, &[0, 1, 2, 0]);
+    let passed = frame(Header::new(Kind::Passed, 0, 9), &[]);
+    let goodbye = frame(Header::new(Kind::Goodbye, 0, 0), &[]);
+    let large = frame(Header::new(Kind::Done, 9, 5), &[7; 9_000]);
+    let mut endless = Header::new(Kind::Done, 1, 1);
+    endless.len = 1 << 39;
+    let endless = [&endless.encode()[..], &[7; 100]].concat();
+    let mut unknown = done.clone();
+    unknown[16] = 99;
+    let mut handles = done.clone();
+    handles[18] = 1;
+    let mut flags = done.clone();
+    flags[17] = 0x80;
+    let sequence = [&done[..], &part, &passed, &large, &goodbye].concat();
+    vec![
+        ("one", 3, 255, done.clone()),
+        ("byte-by-byte", 3, 0, sequence.clone()),
+        ("some-at-a-time", 3, 5, sequence),
+        (
+            "at-limit",
+            2,
+            2,
+            frame(Header::new(Kind::Done, 1, 1), &[1; 100]),
+        ),
+        (
+            "past-limit",
+            2,
+            2,
+            frame(Header::new(Kind::Done, 1, 1), &[1; 101]),
+        ),
+        ("large-claim", 6, 9, endless),
+        ("cut-in-header", 3, 1, done[..20].to_vec()),
+        ("cut-in-payload", 3, 1, done[..27].to_vec()),
+        ("unknown-kind", 3, 1, unknown),
+        ("handles", 3, 1, handles),
+        ("unknown-flags", 3, 1, flags),
+    ]
+}
+
+/// Name, choice of type, payload.
+fn message_seeds() -> Vec<(&'static str, u8, Vec<u8>)> {
+    fn bytes_of<T: serde::Serialize + 'static>(value: &T) -> Vec<u8> {
+        let mut out = Vec::new();
+        wire::encode(value, &mut out).expect("a seed encodes");
+        out
+    }
+    let setup = Setup {
+        protocol: wire::PROTOCOL,
+        registry: 0x0123_4567_89ab_cdef,
+        worker: 2,
+        depth: 1,
+        max_frame: 1 << 30,
+        initializer: true,
+        own_binary: true,
+        kept: vec![3, 4],
+        stdout: false,
+    };
+    let hello = Hello {
+        protocol: wire::PROTOCOL,
+        registry: 300,
+        functions: vec![("app::f".to_owned(), 7), ("app::g".to_owned(), 1 << 60)],
+        pid: 4711,
+        binary: Some(BinaryId {
+            dev: 1,
+            ino: 2,
+            size: 3,
+            mtime: (-4, 5),
+        }),
+    };
+    let panicked = TaskFailure::Panicked {
+        message: "no".to_owned(),
+        location: Some("a.rs:1:2".to_owned()),
+        backtrace: Some("0: f".to_owned()),
+    };
+    let mut chunk = Vec::new();
+    let mut writer = ChunkWriter::new(300, &mut chunk);
+    writer.push(&[1]);
+    writer.push(&[]);
+    writer.push(&[2; 130]);
+    writer.finish();
+    let mut part = Vec::new();
+    let mut writer = PartWriter::new(5, &mut part);
+    writer.push(ItemOutcome::Value(&[7]));
+    writer.push(ItemOutcome::Failure(&bytes_of(
+        &TaskFailure::ResultTooLarge { size: 9 },
+    )));
+    writer.push(ItemOutcome::Cancelled);
+    writer.finish();
+    let mut task = Vec::new();
+    wire::encode_function(300, &mut task);
+    task.extend(bytes_of(&("hi".to_owned(), vec![1u8, 2, 3], Some(-2i64))));
+    vec![
+        ("setup", 0, bytes_of(&setup)),
+        ("setup-of-another-protocol", 0, vec![2]),
+        ("hello", 1, bytes_of(&hello)),
+        ("panicked", 2, bytes_of(&panicked)),
+        (
+            "argument-not-decoded",
+            2,
+            bytes_of(&TaskFailure::ArgumentNotDecoded("no".to_owned())),
+        ),
+        (
+            "result-not-encoded",
+            2,
+            bytes_of(&TaskFailure::ResultNotEncoded("no".to_owned())),
+        ),
+        (
+            "result-too-large",
+            2,
+            bytes_of(&TaskFailure::ResultTooLarge { size: 1 << 40 }),
+        ),
+        ("chunk", 3, chunk),
+        (
+            "chunk-of-too-many",
+            3,
+            vec![0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0],
+        ),
+        ("part", 4, part),
+        (
+            "part-past-the-last-index",
+            4,
+            vec![0xff, 0xff, 0xff, 0xff, 0x0f, 1, 0, 0],
+        ),
+        ("task", 5, task),
+        ("bytes", 6, bytes_of(&vec![1u8; 200])),
+        (
+            "bytes-claimed",
+            6,
+            vec![
+                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 7,
+            ],
+        ),
+        ("nested", 7, [&[1, 2], &[2; 20][..], &[0, 1, 1, 0]].concat()),
+        ("nested-too-deeply", 7, vec![2; 10_000]),
+        (
+            "mixed",
+            8,
+            bytes_of(&(
+                vec![(1u64, 0.5f32)],
+                [("k", Some('c'))],
+                Err::<i128, _>([1u16, 2, 3]),
+            )),
+        ),
+    ]
+}

@@ -1,0 +1,194 @@
+//! One task, run with its panic caught: in a worker, on a thread of a thread pool, or in the
+//! caller.
+
+use std::any::{Any, TypeId};
+use std::backtrace::Backtrace;
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
+
+use crate::registry::{Function, RunError};
+use crate::wire::TaskFailure;
+
+/// Runs `function` and appends its encoded result to `out`, which is as it was after a failure.
+///
+/// Whatever panics is caught: the function, a future it gave, the decoding of its arguments, the
+/// encoding of its result, the drop of either, and the drop of what it panicked with.
+pub(crate) fn run(function: &Function, args: &[u8], out: &mut Vec<u8>) -> Result<(), TaskFailure> {
+    let start = out.len();
+    let task = Running::begin();
+    let failure = match panic::catch_unwind(AssertUnwindSafe(|| function.run(args, out))) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(RunError::ArgumentNotDecoded(message))) => TaskFailure::ArgumentNotDecoded(message),
+        Ok(Err(RunError::ResultNotEncoded(message))) => TaskFailure::ResultNotEncoded(message),
+        Err(payload) => panicked(payload, task.end()),
+    };
+    out.truncate(start);
+    Err(failure)
+}
+
+/// From now on a panic of a task is recorded, with its place and backtrace, instead of printed.
+/// Panics of threads that run no task go where they went before.
+///
+/// For a process that is ours: the hook is one per process. Without it, a task's failure has the
+/// message and nothing else.
+pub(crate) fn capture_panics() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let with_backtrace = std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0");
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            // A panic that cannot be caught ends the process, and then only what is printed is left.
+            let kept = record(info, with_backtrace) && !is_fatal(info);
+            if !kept {
+                previous(info);
+            }
+        }));
+    });
+}
+
+/// What the hook noted of the last panic on this thread.
+struct Record {
+    payload: TypeId,
+    message: Option<String>,
+    location: Option<String>,
+    backtrace: Option<Backtrace>,
+    /// The panic before this one, which may be unwinding still.
+    before: Option<Box<Record>>,
+}
+
+thread_local! {
+    /// The tasks that this thread runs, one inside the other, each with its last panic.
+    static RUNNING: RefCell<Vec<Option<Record>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While it lives, this thread runs a task.
+struct Running {
+    depth: usize,
+}
+
+impl Running {
+    fn begin() -> Self {
+        let depth = RUNNING.with_borrow_mut(|running| {
+            running.push(None);
+            running.len()
+        });
+        Self { depth }
+    }
+
+    /// The last panic that the hook noted of it.
+    fn end(self) -> Option<Record> {
+        RUNNING.with_borrow_mut(|running| running.get_mut(self.depth - 1).and_then(Option::take))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The record is dropped after the borrow has ended.
+        let _ended = RUNNING.with_borrow_mut(|running| running.pop());
+    }
+}
+
+/// Notes the panic, if this thread runs a task, and says whether it does.
+fn record(info: &PanicHookInfo<'_>, with_backtrace: bool) -> bool {
+    let runs = RUNNING.try_with(|running| {
+        running
+            .try_borrow()
+            .is_ok_and(|running| !running.is_empty())
+    });
+    if !runs.unwrap_or(false) {
+        return false;
+    }
+    let record = Record {
+        payload: info.payload().type_id(),
+        message: info.payload_as_str().map(str::to_owned),
+        location: info.location().map(ToString::to_string),
+        // Frames only: they get their names when the panic turns out to be the task's end.
+        backtrace: with_backtrace.then(Backtrace::force_capture),
+        before: None,
+    };
+    // Dropped and printed with no borrow held: either may allocate, and meet another panic.
+    let before = RUNNING
+        .with_borrow_mut(|running| running.last_mut().and_then(Option::take))
+        .map(Box::new);
+    if is_fatal(info) {
+        let chain = std::iter::successors(before.as_deref(), |record| record.before.as_deref());
+        chain.for_each(Record::print);
+    }
+    // One before is enough: a second panic during an unwinding is the last.
+    let before = before.map(|before| {
+        Box::new(Record {
+            before: None,
+            ..*before
+        })
+    });
+    RUNNING.with_borrow_mut(|running| {
+        if let Some(last) = running.last_mut() {
+            *last = Some(Record { before, ..record });
+        }
+    });
+    true
+}
+
+impl Record {
+    /// For a process that is about to abort: this panic was caught by nobody.
+    fn print(&self) {
+        let location = self.location.as_deref().unwrap_or("an unknown place");
+        eprintln!(
+            "panicked at {location}:\n{}",
+            self.message.as_deref().unwrap_or(NOT_TEXT)
+        );
+        if let Some(backtrace) = &self.backtrace {
+            eprintln!("{backtrace}");
+        }
+    }
+}
+
+/// Whether the process aborts after this panic, as far as stable Rust lets one tell: in a build
+/// without unwinding, in a function that cannot unwind, or in a destructor that runs because of
+/// another panic.
+fn is_fatal(info: &PanicHookInfo<'_>) -> bool {
+    cfg!(panic = "abort")
+        || info.payload_as_str().is_some_and(|message| {
+            matches!(
+                message,
+                "panic in a function that cannot unwind" | "panic in a destructor during cleanup"
+            )
+        })
+}
+
+/// The failure of a task that ended with this payload.
+fn panicked(payload: Box<dyn Any + Send>, record: Option<Record>) -> TaskFailure {
+    let message = text(&*payload).map(str::to_owned);
+    // `resume_unwind` calls no hook: a record of another panic, caught before, is not this one's.
+    let record =
+        record.filter(|record| record.payload == (*payload).type_id() && record.message == message);
+    drop_quietly(payload);
+    let (location, backtrace) =
+        record.map_or((None, None), |record| (record.location, record.backtrace));
+    TaskFailure::Panicked {
+        message: message.unwrap_or_else(|| NOT_TEXT.to_owned()),
+        location,
+        backtrace: backtrace.map(|backtrace| backtrace.to_string()),
+    }
+}
+
+const NOT_TEXT: &str = "(the panic's payload is not text)";
+
+fn text(payload: &(dyn Any + Send)) -> Option<&str> {
+    match payload.downcast_ref::<&'static str>() {
+        Some(text) => Some(text),
+        None => payload.downcast_ref::<String>().map(String::as_str),
+    }
+}
+
+/// Drops what a function panicked with. If that panics too, its own payload is left alone: it
+/// might go on so for ever.
+fn drop_quietly(payload: Box<dyn Any + Send>) {
+    if let Err(next) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(next);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Which task goes to which worker, and when: events in, actions out.
+//!
+//! [`Scheduler`] is a pure state machine. It has no clock (every event brings its time), no thread
+//! and no file; it decides, and the executor, under whose lock it is called, carries out. It owns a
+//! task's job from [`Scheduler::submit`] until it hands it out in [`Action::Complete`], so a task
+//! ends exactly once because a job can be moved out only once.
+//!
+//! # A task
+//!
+//! ```text
+//!             ┌──── recalled, or its worker went before it began ────┐
+//!             ▼                                                      │
+//! submit ─► queued ── Action::Send ─► sent (prefetched, or the head) ┴─► Action::Complete
+//! ```
+//!
+//! What was sent to a worker is begun in the order of its sequence numbers. The oldest that has
+//! neither ended nor been recalled is the worker's *head*; those behind it are *prefetched*.
+//! Whether a sent task has begun is known to the status page alone, so the scheduler asks it
+//! ([`Pages`]) whenever it wants a task back, and a lost answer means that it runs.
+//!
+//! # A worker
+//!
+//! ```text
+//! Action::Spawn ─► starting ─► ready ─► retiring (Action::Retire) ─► gone
+//!                      └─────────┴─────► killed (Action::Kill) ────► gone
+//! ```
+//!
+//! A worker that goes while it was wanted is replaced at once, under a new number.
+//!
+//! # What may never happen
+//!
+//! * A ready worker is idle while a task is queued.
+//! * A ready worker is idle while a task that can still be recalled waits behind another's head.
+//! * A worker has more than [`WINDOW`] frames whose slot on the status page is not free again.
+//! * A pool that is broken, or shut down with [`Shutdown::Kill`], has a task left.
+//!
+//! The world in `world.rs` plays workers against the machine and checks all of it after each event.
+
+mod ending;
+mod estimate;
+mod machine;
+mod permits;
+mod placing;
+mod queue;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+#[cfg(any(test, fuzzing))]
+mod world;
+
+use crate::error::TaskId;
+
+pub(crate) use machine::Scheduler;
+pub(crate) use permits::{Asked, Permits, Waiter};
+#[cfg(any(test, fuzzing))]
+pub(crate) use world::fuzz;
+
+/// How many frames one worker may have whose slots on its status page are still in use.
+pub(crate) const WINDOW: u32 = 64;
+
+/// How much work, by estimate, may be sent to one worker at a time. A task longer than this is
+/// never prefetched. More would hide no more of the pipe's latency, and would make a task wait
+/// longer when the one ahead of it turns out to be long.
+pub(crate) const PREFETCH_NS: u64 = 100_000;
+
+/// A worker that has been on its head for longer than this gets nothing more, and what waits
+/// behind the head goes to others that have room.
+pub(crate) const STUCK_NS: u64 = 1_000_000;
+
+/// How many workers in a row may go before anything was finished, or begun, until the pool counts
+/// as broken; one more for every worker beyond the first, so that an idle pool survives when all of
+/// its workers are killed at once.
+pub(crate) const MAX_FUTILE_DEATHS: u32 = 5;
+
+/// The number of a worker: never used again within its executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WorkerId(pub(crate) u32);
+
+/// What the executor is to do. It carries out an event's actions, in their order, before it brings
+/// the next event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action<J> {
+    /// Start a process for this worker. A failure to do so is a [`Scheduler::worker_gone`].
+    Spawn { worker: WorkerId },
+    /// Mark the slot of `seq` as sent and send the task's frame; its job is
+    /// [`Scheduler::job_mut`].
+    Send {
+        worker: WorkerId,
+        seq: u32,
+        task: TaskId,
+    },
+    /// The task has ended; here is its job.
+    Complete { task: TaskId, job: J, end: End },
+    /// Say goodbye: the worker has nothing left to do, gets nothing more and ends by itself. It may
+    /// still be starting.
+    Retire { worker: WorkerId },
+    /// Kill the worker; [`Scheduler::worker_gone`] follows.
+    Kill { worker: WorkerId },
+    /// One of the initial workers went before it was ready. The pool is broken by this: what was
+    /// pending ends, the other workers are killed.
+    StartFailed { worker: WorkerId },
+    /// `deaths` workers in a row achieved nothing; `worker` was the last. What was pending ends,
+    /// the other workers are killed.
+    Broken { worker: WorkerId, deaths: u32 },
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its worker sent a result, or a failure.
+    Finished,
+    /// Its worker went while it ran.
+    Lost,
+    /// It was cancelled before it began.
+    Cancelled,
+    /// The executor was shut down first.
+    ShutDown { may_have_run: bool },
+    /// The pool broke first.
+    Broken { may_have_run: bool },
+}
+
+/// How [`Scheduler::shutdown`] deals with what is pending; each is stronger than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shutdown {
+    /// Everything submitted still runs.
+    Drain,
+    /// What has begun still runs, the rest is cancelled.
+    CancelPending,
+    /// Everything ends now.
+    Kill,
+}
+
+/// What may be submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Tasks are welcome.
+    Open,
+    /// [`Scheduler::shutdown`] was called.
+    ShutDown(Shutdown),
+    /// The pool broke, before or after a shutdown.
+    Broken,
+}
+
+/// What [`Scheduler::cancel`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancel {
+    /// The task had not begun, and now will not: its [`Action::Complete`] was given out.
+    Cancelled,
+    /// Too late: this worker has begun it.
+    Running { worker: WorkerId, seq: u32 },
+    /// Too late: it has ended (or never was).
+    Unknown,
+}
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It waits for a worker.
+    Queued,
+    /// It was sent to a worker; `is_head` says that nothing unfinished is ahead of it there.
+    Sent {
+        worker: WorkerId,
+        seq: u32,
+        is_head: bool,
+    },
+}
+
+/// What became of a task whose worker went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It had not begun: it runs elsewhere, in its original order.
+    NotBegun,
+    /// It had begun: it is lost.
+    Begun,
+    /// A part of it had begun and has been failed within the job; what the job still holds runs
+    /// elsewhere, in its original order.
+    Continue,
+}
+
+/// A worker said what cannot be. Nothing has changed; the worker is to be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Violation {
+    /// A message of a worker that does not exist (any more).
+    #[error("a message after its end")]
+    UnknownWorker,
+    /// It was ready before.
+    #[error("that it is ready twice")]
+    ReadyTwice,
+    /// Something about a task, before it was ready for one.
+    #[error("a result before it was ready")]
+    NotReady,
+    /// The result of a task other than its head.
+    #[error("a result with sequence number {seq}, which is not the oldest task it has")]
+    NotTheHead { seq: u32 },
+    /// It claims to have skipped a task that was not recalled, or not sent.
+    #[error("that it skipped the task with sequence number {seq}, which was not taken back")]
+    NotRecalled { seq: u32 },
+}
+
+/// The status pages, as far as the scheduler asks them. Calls come from within an event and are
+/// answered at once.
+pub(crate) trait Pages<J> {
+    /// Takes a sent task back if it has not begun; says whether it did.
+    fn recall(&mut self, worker: WorkerId, seq: u32) -> bool;
+
+    /// Says how far a task had come whose worker has gone. Asked once for each that was sent and
+    /// neither ended nor recalled, oldest first, within [`Scheduler::worker_gone`] only.
+    fn judge(&mut self, worker: WorkerId, seq: u32, task: TaskId, job: &mut J) -> Verdict;
+}

@@ -1,0 +1,286 @@
+//! The payloads of chunks and of parts of their outcomes: many items, each with its length in
+//! front.
+//!
+//! Writers append to the caller's `Vec`, readers borrow from the payload. A reader checks the whole
+//! payload before it hands out the first item, so a malformed one is never half used.
+
+use super::codec::{CodecError, MAX_VARINT, expect_end, push_varint, take_bytes, take_varint_u32};
+
+/// Writes the payload of a `Chunk` frame. Dropping it unfinished leaves a part of one in `out`.
+#[must_use = "`finish` completes the payload"]
+pub(crate) struct ChunkWriter<'a> {
+    items: Items<'a>,
+}
+
+/// Reads the payload of a `Chunk` frame: an iterator over the encoded arguments of each item.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkReader<'a> {
+    function: u32,
+    left: u32,
+    rest: &'a [u8],
+}
+
+/// Writes the payload of a `Part` frame. Dropping it unfinished leaves a part of one in `out`.
+#[must_use = "`finish` completes the payload"]
+pub(crate) struct PartWriter<'a> {
+    items: Items<'a>,
+}
+
+/// Reads the payload of a `Part` frame: an iterator over its items.
+#[derive(Clone, Debug)]
+pub(crate) struct PartReader<'a> {
+    index: u32,
+    left: u32,
+    rest: &'a [u8],
+}
+
+/// What became of one item of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartItem<'a> {
+    /// The place of the item in its chunk.
+    pub(crate) index: u32,
+    pub(crate) outcome: ItemOutcome<'a>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ItemOutcome<'a> {
+    /// The encoded result.
+    Value(&'a [u8]),
+    /// An encoded [`TaskFailure`](super::TaskFailure), as in a `Failed` frame.
+    Failure(&'a [u8]),
+    Cancelled,
+}
+
+const VALUE: u8 = 0;
+const FAILURE: u8 = 1;
+const CANCELLED: u8 = 2;
+
+impl<'a> ChunkWriter<'a> {
+    /// Begins a chunk for this function at the end of `out`.
+    pub(crate) fn new(function: u32, out: &'a mut Vec<u8>) -> Self {
+        push_varint(function.into(), out);
+        Self {
+            items: Items::new(out),
+        }
+    }
+
+    /// Appends an item whose arguments are encoded already.
+    pub(crate) fn push(&mut self, args: &[u8]) {
+        self.items.push(args);
+    }
+
+    /// How many items there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.items.count
+    }
+
+    /// Completes the payload.
+    pub(crate) fn finish(self) {
+        self.items.finish();
+    }
+}
+
+impl<'a> ChunkReader<'a> {
+    /// A reader of this payload, all of which has been checked.
+    pub(crate) fn new(mut payload: &'a [u8]) -> Result<Self, CodecError> {
+        let function = take_varint_u32(&mut payload)?;
+        let left = take_count(&mut payload, 1)?;
+        let mut rest = payload;
+        for _ in 0..left {
+            take_bytes(&mut rest)?;
+        }
+        expect_end(rest)?;
+        Ok(Self {
+            function,
+            left,
+            rest: payload,
+        })
+    }
+
+    /// The index of the function to run for each item.
+    pub(crate) fn function(&self) -> u32 {
+        self.function
+    }
+}
+
+impl<'a> Iterator for ChunkReader<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        take_bytes(&mut self.rest).ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for ChunkReader<'_> {}
+
+impl<'a> PartWriter<'a> {
+    /// Begins a part at the end of `out`, for the outcomes of the items from `first` on.
+    pub(crate) fn new(first: u32, out: &'a mut Vec<u8>) -> Self {
+        push_varint(first.into(), out);
+        Self {
+            items: Items::new(out),
+        }
+    }
+
+    /// Appends the outcome of the next item.
+    pub(crate) fn push(&mut self, outcome: ItemOutcome<'_>) {
+        let (tag, bytes): (u8, &[u8]) = match outcome {
+            ItemOutcome::Value(bytes) => (VALUE, bytes),
+            ItemOutcome::Failure(bytes) => (FAILURE, bytes),
+            ItemOutcome::Cancelled => (CANCELLED, &[]),
+        };
+        self.items.out.push(tag);
+        self.items.push(bytes);
+    }
+
+    /// How many items there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.items.count
+    }
+
+    /// The length of everything in `out`, up to 4 bytes less than [`finish`](Self::finish) leaves
+    /// there.
+    pub(crate) fn len(&self) -> usize {
+        self.items.out.len()
+    }
+
+    /// Completes the payload.
+    pub(crate) fn finish(self) {
+        self.items.finish();
+    }
+}
+
+impl<'a> PartReader<'a> {
+    /// A reader of this payload, all of which has been checked; but whether the items are those of
+    /// the chunk is for the caller to see, and whether values and failures decode is seen when they
+    /// are decoded.
+    pub(crate) fn new(mut payload: &'a [u8]) -> Result<Self, CodecError> {
+        let index = take_varint_u32(&mut payload)?;
+        let left = take_count(&mut payload, 2)?;
+        if index.checked_add(left).is_none() {
+            return Err(CodecError::new(
+                "the last item's index does not fit 32 bits",
+            ));
+        }
+        let mut rest = payload;
+        for _ in 0..left {
+            take_outcome(&mut rest)?;
+        }
+        expect_end(rest)?;
+        Ok(Self {
+            index,
+            left,
+            rest: payload,
+        })
+    }
+
+    /// The index of the item that comes next.
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+impl<'a> Iterator for PartReader<'a> {
+    type Item = PartItem<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let outcome = take_outcome(&mut self.rest).ok()?;
+        let index = self.index;
+        self.index += 1;
+        Some(PartItem { index, outcome })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for PartReader<'_> {}
+
+/// A count, then items. One byte is reserved for each length that is not known before its end:
+/// enough for 127, and where it is not, what follows is moved.
+struct Items<'a> {
+    out: &'a mut Vec<u8>,
+    /// Where the count goes.
+    start: usize,
+    count: u32,
+}
+
+impl<'a> Items<'a> {
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        let start = out.len();
+        out.push(0);
+        Self {
+            out,
+            start,
+            count: 0,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        push_varint(bytes.len() as u64, self.out);
+        self.out.extend_from_slice(bytes);
+        self.count += 1;
+    }
+
+    fn finish(self) {
+        put_varint(self.count.into(), self.start, self.out);
+    }
+}
+
+/// Puts a number where one byte was reserved for it.
+fn put_varint(value: u64, at: usize, out: &mut Vec<u8>) {
+    if value < 0x80 {
+        out[at] = value as u8;
+        return;
+    }
+    let mut bytes = [0; MAX_VARINT];
+    let mut count = 0;
+    let mut rest = value;
+    while rest >= 0x80 {
+        bytes[count] = rest as u8 | 0x80;
+        rest >>= 7;
+        count += 1;
+    }
+    bytes[count] = rest as u8;
+    out.splice(at..=at, bytes[..=count].iter().copied());
+}
+
+/// How many items follow. Each takes `min_len` bytes at least, so a count that cannot be is refused
+/// here.
+fn take_count(bytes: &mut &[u8], min_len: usize) -> Result<u32, CodecError> {
+    let count = take_varint_u32(bytes)?;
+    if count as usize > bytes.len() / min_len {
+        return Err(CodecError::new(format!(
+            "{count} items are claimed in {} bytes",
+            bytes.len()
+        )));
+    }
+    Ok(count)
+}
+
+fn take_outcome<'a>(bytes: &mut &'a [u8]) -> Result<ItemOutcome<'a>, CodecError> {
+    let Some((&tag, mut rest)) = bytes.split_first() else {
+        return Err(CodecError::new("the bytes end before the value does"));
+    };
+    let payload = take_bytes(&mut rest)?;
+    let outcome = match tag {
+        VALUE => ItemOutcome::Value(payload),
+        FAILURE => ItemOutcome::Failure(payload),
+        CANCELLED if payload.is_empty() => ItemOutcome::Cancelled,
+        CANCELLED => return Err(CodecError::new("a cancelled item comes with bytes")),
+        other => {
+            return Err(CodecError::new(format!(
+                "an item's outcome is tagged {other}"
+            )));
+        }
+    };
+    *bytes = rest;
+    Ok(outcome)
+}

@@ -1,0 +1,280 @@
+//! Values to payloads and back: postcard, with a short cut for bytes.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+
+use postcard::{Deserializer, de_flavors, ser_flavors};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How much stack the decoding of one value may take.
+///
+/// A recursive type decodes recursively, and a few megabytes of payload are enough to nest it a
+/// million levels deep: that would end the reader's process. This allows some hundreds of levels in
+/// a debug build and some thousands in a release build, and leaves most of a thread's ordinary 2
+/// MiB.
+const MAX_STACK: usize = 512 * 1024;
+
+/// No single level of a nested value takes this much. So a position further away is on another
+/// stack (a `Deserialize` that runs on one of its own, or locals that a sanitizer moved to the
+/// heap), and says nothing.
+const OTHER_STACK: usize = 64 * 1024 * 1024;
+
+/// Why a value was not encoded, or bytes not decoded.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct CodecError(String);
+
+impl CodecError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    pub(crate) fn into_message(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CodecError({:?})", self.0)
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+impl From<postcard::Error> for CodecError {
+    #[cold]
+    fn from(error: postcard::Error) -> Self {
+        use postcard::Error as E;
+        Self::new(match error {
+            E::WontImplement | E::NotYetImplemented => {
+                "its type needs a format that describes itself (untagged, internally tagged and flattened types do)"
+            }
+            E::SerializeSeqLengthUnknown => {
+                "the length of a sequence or map is not known before its end (flattened types do that)"
+            }
+            E::DeserializeUnexpectedEnd => "the bytes end before the value does",
+            E::DeserializeBadVarint => "a number does not fit its type",
+            E::DeserializeBadBool => "a bool is neither 0 nor 1",
+            E::DeserializeBadChar => "a char is not one",
+            E::DeserializeBadUtf8 => "text is not UTF-8",
+            E::DeserializeBadOption => "the tag of an `Option` is neither 0 nor 1",
+            E::DeserializeBadEnum => "the variant of an enum does not fit 32 bits",
+            // Only `Input` says this.
+            E::DeserializeBadEncoding => "values are nested too deeply",
+            E::SerdeSerCustom => "the type's own `Serialize` refused the value",
+            E::SerdeDeCustom => "the type's own `Deserialize` refused the value",
+            E::CollectStrError => "the type's own `Display` failed",
+            other => return Self::new(other.to_string()),
+        })
+    }
+}
+
+/// Appends the encoded value to `out`. On failure `out` is as it was.
+///
+/// A `Vec<u8>` is copied in one go, into the same bytes that postcard would have written one by
+/// one.
+#[inline]
+pub(crate) fn encode<T: Serialize + 'static>(
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    if let Some(bytes) = (value as &dyn Any).downcast_ref::<Vec<u8>>() {
+        out.reserve(bytes.len() + MAX_VARINT);
+        push_varint(bytes.len() as u64, out);
+        out.extend_from_slice(bytes);
+        return Ok(());
+    }
+    let start = out.len();
+    postcard::serialize_with_flavor(value, Output(out)).map_err(|error| {
+        out.truncate(start);
+        error.into()
+    })
+}
+
+/// The value that all of `bytes` is.
+#[inline]
+pub(crate) fn decode<T: DeserializeOwned + 'static>(mut bytes: &[u8]) -> Result<T, CodecError> {
+    let value = decode_prefix(&mut bytes)?;
+    expect_end(bytes)?;
+    Ok(value)
+}
+
+/// The value at the front of `bytes`, which then begins behind it. On failure `bytes` is as it was.
+#[inline]
+pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
+    bytes: &mut &[u8],
+) -> Result<T, CodecError> {
+    if TypeId::of::<T>() == TypeId::of::<Vec<u8>>() {
+        // The way to say "T is Vec<u8>" in safe code: a place of type T that turns out to be one of
+        // type Vec<u8>.
+        let mut value: Option<T> = None;
+        if let Some(value) = (&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
+            *value = Some(take_bytes(bytes)?.to_vec());
+        }
+        if let Some(value) = value {
+            return Ok(value);
+        }
+    }
+    let mut deserializer = Deserializer::from_flavor(Input {
+        rest: bytes,
+        stack: stack_position(),
+    });
+    let value = T::deserialize(&mut deserializer)?;
+    *bytes = deserializer.finalize()?;
+    Ok(value)
+}
+
+/// Appends the index of the function that a task runs. Its encoded arguments follow.
+#[inline]
+pub(crate) fn encode_function(index: u32, out: &mut Vec<u8>) {
+    push_varint(index.into(), out);
+}
+
+/// The index of the function that a task runs; `bytes` is its encoded arguments afterwards.
+#[inline]
+pub(crate) fn decode_function(bytes: &mut &[u8]) -> Result<u32, CodecError> {
+    take_varint_u32(bytes)
+}
+
+/// The longest that an encoded `u64` can be.
+pub(super) const MAX_VARINT: usize = 10;
+
+/// Appends a number as postcard does: seven bits a byte, lowest first, the high bit says that more
+/// follow.
+#[inline]
+pub(super) fn push_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[inline]
+pub(super) fn take_varint_u32(bytes: &mut &[u8]) -> Result<u32, CodecError> {
+    // The common case: one byte.
+    if let [value @ 0..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok((*value).into());
+    }
+    let (value, rest) = postcard::take_from_bytes(bytes)?;
+    *bytes = rest;
+    Ok(value)
+}
+
+/// Bytes with their length in front, borrowed. The length is compared with what there is before it
+/// is used.
+#[inline]
+pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
+    let (len, rest) = postcard::take_from_bytes::<usize>(bytes)?;
+    let Some((taken, rest)) = rest.split_at_checked(len) else {
+        return Err(postcard::Error::DeserializeUnexpectedEnd.into());
+    };
+    *bytes = rest;
+    Ok(taken)
+}
+
+#[inline]
+pub(super) fn expect_end(bytes: &[u8]) -> Result<(), CodecError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    Err(CodecError::new(format!(
+        "{} bytes are left over after the value",
+        bytes.len()
+    )))
+}
+
+/// Appends to the caller's `Vec`. (postcard's own flavours own theirs.)
+struct Output<'a>(&'a mut Vec<u8>);
+
+impl ser_flavors::Flavor for Output<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads from a slice, and watches the stack while it does: every level of a nested value takes at
+/// least one byte.
+struct Input<'de> {
+    rest: &'de [u8],
+    /// Where the stack was when decoding began.
+    stack: usize,
+}
+
+impl Input<'_> {
+    #[inline]
+    fn check_stack(&self) -> postcard::Result<()> {
+        if (MAX_STACK..OTHER_STACK).contains(&self.stack.abs_diff(stack_position())) {
+            return Err(postcard::Error::DeserializeBadEncoding);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> de_flavors::Flavor<'de> for Input<'de> {
+    type Remainder = &'de [u8];
+    type Source = &'de [u8];
+
+    #[inline]
+    fn pop(&mut self) -> postcard::Result<u8> {
+        self.check_stack()?;
+        let (byte, rest) = self
+            .rest
+            .split_first()
+            .ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    /// What makes postcard hint at no more items than there are bytes; serde then allocates no more
+    /// than 1 MiB ahead.
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.rest.len())
+    }
+
+    #[inline]
+    fn try_take_n(&mut self, count: usize) -> postcard::Result<&'de [u8]> {
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn finalize(self) -> postcard::Result<&'de [u8]> {
+        Ok(self.rest)
+    }
+}
+
+/// Roughly where the stack of this thread is now.
+#[inline(always)]
+fn stack_position() -> usize {
+    let here = 0u8;
+    &raw const here as usize
+}

@@ -1,0 +1,27 @@
+//! Every message that crosses a process, and how values become payloads.
+//!
+//! Payloads are postcard; `docs/wire-format.md` lists them kind by kind. What is decoded here may
+//! come from a process that is not well: nothing panics, nothing is allocated for lengths that are
+//! only claimed, and what is left over after a value is an error.
+
+mod chunk;
+mod codec;
+mod message;
+
+#[cfg(test)]
+pub(crate) use chunk::PartItem;
+pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWriter};
+pub(crate) use codec::{
+    CodecError, decode, decode_function, decode_prefix, encode, encode_function,
+};
+pub(crate) use message::{
+    BinaryId, CANNOT_START, Hello, NEVER_INITIALISED, PROTOCOL, Setup, TaskFailure,
+};
+
+#[cfg(any(test, fuzzing))]
+mod fuzz;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,438 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::fuzz::Nested;
+use super::*;
+use crate::error::TaskError;
+use crate::frame::golden;
+
+fn bytes_of<T: Serialize + 'static>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(value, &mut out).unwrap();
+    out
+}
+
+fn setup() -> Setup {
+    Setup {
+        protocol: PROTOCOL,
+        registry: 0x0123_4567_89ab_cdef,
+        worker: 2,
+        depth: 1,
+        max_frame: 1 << 30,
+        initializer: true,
+        own_binary: false,
+        kept: vec![5, -1],
+        stdout: true,
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        protocol: PROTOCOL,
+        registry: 300,
+        functions: vec![("app::f".to_owned(), 7)],
+        pid: 4711,
+        binary: Some(BinaryId {
+            dev: 1,
+            ino: 2,
+            size: 3,
+            mtime: (4, 5),
+        }),
+    }
+}
+
+#[test]
+fn messages_are_pinned() {
+    golden::check(
+        &bytes_of(&setup()),
+        "01 ef9bafcdf8acd19101 02 01 8080808004 01 00 02 0a 01 01",
+    );
+    golden::check(
+        &bytes_of(&hello()),
+        "01 ac02 01 06 6170703a3a66 07 e724 01 01 02 03 08 05",
+    );
+    let panicked = TaskFailure::Panicked {
+        message: "no".to_owned(),
+        location: Some("a.rs:1:2".to_owned()),
+        backtrace: None,
+    };
+    golden::check(&bytes_of(&panicked), "00 02 6e6f 01 08 612e72733a313a32 00");
+    golden::check(
+        &bytes_of(&TaskFailure::ArgumentNotDecoded("no".to_owned())),
+        "01 02 6e6f",
+    );
+    golden::check(
+        &bytes_of(&TaskFailure::ResultNotEncoded("no".to_owned())),
+        "02 02 6e6f",
+    );
+    golden::check(
+        &bytes_of(&TaskFailure::ResultTooLarge { size: 1 << 32 }),
+        "03 8080808010",
+    );
+}
+
+#[test]
+fn payloads_of_tasks_chunks_and_parts_are_pinned() {
+    let mut task = Vec::new();
+    encode_function(300, &mut task);
+    encode(&"hi".to_owned(), &mut task).unwrap();
+    encode(&vec![1u8, 2, 3], &mut task).unwrap();
+    encode(&-2i32, &mut task).unwrap();
+    golden::check(&task, "ac02 02 6869 03 010203 03");
+
+    let mut chunk = Vec::new();
+    let mut writer = ChunkWriter::new(4, &mut chunk);
+    writer.push(&[0x0a]);
+    writer.push(&[]);
+    writer.push(&bytes_of(&vec![9u8; 2]));
+    assert_eq!(writer.count(), 3);
+    writer.finish();
+    golden::check(&chunk, "04 03 01 0a 00 03 020909");
+
+    let mut part = Vec::new();
+    let mut writer = PartWriter::new(5, &mut part);
+    writer.push(ItemOutcome::Value(&bytes_of(&7u32)));
+    let failure = bytes_of(&TaskFailure::ResultTooLarge { size: 9 });
+    writer.push(ItemOutcome::Failure(&failure));
+    writer.push(ItemOutcome::Cancelled);
+    writer.finish();
+    golden::check(&part, "05 03 00 01 07 01 02 0309 02 00");
+    let items: Vec<_> = PartReader::new(&part).unwrap().collect();
+    let outcomes = [
+        ItemOutcome::Value(&[7]),
+        ItemOutcome::Failure(&failure),
+        ItemOutcome::Cancelled,
+    ];
+    for (at, outcome) in outcomes.into_iter().enumerate() {
+        assert_eq!(
+            items[at],
+            PartItem {
+                index: 5 + at as u32,
+                outcome
+            }
+        );
+    }
+}
+
+#[test]
+fn what_is_left_over_after_a_value_is_an_error() {
+    let mut bytes = bytes_of(&7u32);
+    assert_eq!(decode(&bytes), Ok(7u32));
+    bytes.push(0);
+    let error = decode::<u32>(&bytes).unwrap_err();
+    assert_eq!(error.to_string(), "1 bytes are left over after the value");
+    let error = decode::<Vec<u8>>(&[1, 7, 7, 7]).unwrap_err();
+    assert_eq!(error.to_string(), "2 bytes are left over after the value");
+}
+
+#[test]
+fn another_version_of_the_protocol_is_refused_by_its_number() {
+    let error = Setup::decode(&[2, 0xff]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "protocol 2 is spoken, this build knows 1"
+    );
+    let error = Hello::decode(&[0]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "protocol 0 is spoken, this build knows 1"
+    );
+}
+
+#[test]
+fn a_failure_to_encode_leaves_the_output_as_it_was() {
+    struct Half;
+    impl Serialize for Half {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            (1u8, "half").serialize(serializer)?;
+            Err(serde::ser::Error::custom("lost"))
+        }
+    }
+    let mut out = vec![1, 2];
+    let error = encode(&Half, &mut out).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the type's own `Serialize` refused the value"
+    );
+    assert_eq!(out, [1, 2]);
+}
+
+#[test]
+fn types_that_postcard_cannot_carry_are_named_as_such() {
+    #[derive(Serialize, Deserialize, Debug)]
+    #[serde(untagged)]
+    enum Untagged {
+        Number(u32),
+    }
+    let error = decode::<Untagged>(&[1]).unwrap_err();
+    assert!(error.to_string().contains("untagged"), "{error}");
+}
+
+#[test]
+fn values_nested_as_deep_as_memory_are_refused_before_the_stack_ends() {
+    fn attempt(levels: usize) -> Result<(), CodecError> {
+        let mut bytes = vec![2; levels];
+        bytes.push(0);
+        decode::<Nested>(&bytes).map(drop)
+    }
+    assert_eq!(attempt(100), Ok(()));
+    let error = attempt(10_000_000).unwrap_err();
+    assert_eq!(error.to_string(), "values are nested too deeply");
+}
+
+#[test]
+fn a_claimed_length_takes_no_memory() {
+    let claim = [
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 1, 2, 3,
+    ];
+    assert!(decode::<Vec<u8>>(&claim).is_err());
+    assert!(decode::<Vec<u64>>(&claim).is_err());
+    assert!(decode::<String>(&claim).is_err());
+    assert!(decode::<std::collections::HashMap<u64, u64>>(&claim).is_err());
+    let claim = [0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
+    let error = ChunkReader::new(&claim).unwrap_err();
+    assert_eq!(error.to_string(), "4294967295 items are claimed in 2 bytes");
+    assert!(PartReader::new(&claim).is_err());
+}
+
+#[test]
+fn parts_that_cannot_be_are_refused() {
+    let refused = |bytes: &[u8]| PartReader::new(bytes).unwrap_err().to_string();
+    assert_eq!(refused(&[0, 1, 3, 0]), "an item's outcome is tagged 3");
+    assert_eq!(
+        refused(&[0, 1, 2, 1, 0]),
+        "a cancelled item comes with bytes"
+    );
+    assert_eq!(
+        refused(&[0, 1, 0, 5, 0]),
+        "the bytes end before the value does"
+    );
+    assert_eq!(
+        refused(&[0, 1, 0, 0, 0]),
+        "1 bytes are left over after the value"
+    );
+    assert_eq!(
+        refused(&[0xff, 0xff, 0xff, 0xff, 0x0f, 1, 0, 0]),
+        "the last item's index does not fit 32 bits"
+    );
+}
+
+#[test]
+fn failures_say_the_same_in_the_callers_terms() {
+    let text = |failure: TaskFailure| failure.into_error("app::f", 12, 100).to_string();
+    let panicked = TaskFailure::Panicked {
+        message: "no".to_owned(),
+        location: Some("a.rs:1:2".to_owned()),
+        backtrace: Some("0: f".to_owned()),
+    };
+    let TaskError::Panicked(panic) = panicked.clone().into_error("app::f", 12, 100) else {
+        panic!("another error");
+    };
+    assert_eq!(panic.backtrace.as_deref(), Some("0: f"));
+    assert_eq!(
+        text(panicked),
+        "`app::f` panicked in process 12 at a.rs:1:2: no"
+    );
+    assert_eq!(
+        text(TaskFailure::ArgumentNotDecoded("no".to_owned())),
+        "`app::f` was not called: its argument does not decode: no"
+    );
+    assert_eq!(
+        text(TaskFailure::ResultNotEncoded("no".to_owned())),
+        "the result of `app::f` does not encode: no"
+    );
+    assert_eq!(
+        text(TaskFailure::ResultTooLarge { size: 101 }),
+        "the result of `app::f` takes 101 bytes, `max_frame` allows 100"
+    );
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,40}"
+}
+
+fn any_setup() -> impl Strategy<Value = Setup> {
+    (
+        any::<(u64, u32, u32, u64)>(),
+        any::<(bool, bool, bool)>(),
+        vec(any::<i32>(), 0..300),
+    )
+        .prop_map(
+            |((registry, worker, depth, max_frame), (initializer, own_binary, stdout), kept)| {
+                let protocol = PROTOCOL;
+                Setup {
+                    protocol,
+                    registry,
+                    worker,
+                    depth,
+                    max_frame,
+                    initializer,
+                    own_binary,
+                    kept,
+                    stdout,
+                }
+            },
+        )
+}
+
+fn any_hello() -> impl Strategy<Value = Hello> {
+    let binary = any::<Option<(u64, u64, u64, (i64, u32))>>().prop_map(|id| {
+        id.map(|(dev, ino, size, mtime)| BinaryId {
+            dev,
+            ino,
+            size,
+            mtime,
+        })
+    });
+    (
+        any::<u64>(),
+        vec((text(), any::<u64>()), 0..200),
+        any::<u32>(),
+        binary,
+    )
+        .prop_map(|(registry, functions, pid, binary)| Hello {
+            protocol: PROTOCOL,
+            registry,
+            functions,
+            pid,
+            binary,
+        })
+}
+
+fn any_failure() -> impl Strategy<Value = TaskFailure> {
+    prop_oneof![
+        (
+            text(),
+            proptest::option::of(text()),
+            proptest::option::of(text())
+        )
+            .prop_map(|(message, location, backtrace)| TaskFailure::Panicked {
+                message,
+                location,
+                backtrace
+            }),
+        text().prop_map(TaskFailure::ArgumentNotDecoded),
+        text().prop_map(TaskFailure::ResultNotEncoded),
+        any::<u64>().prop_map(|size| TaskFailure::ResultTooLarge { size }),
+    ]
+}
+
+/// A message comes back whole, comes back from no shorter prefix, and is decoded without a panic
+/// whichever byte is wrong.
+fn check_message<T>(which: u8, value: &T, at: Index, flip: u8) -> Result<(), TestCaseError>
+where
+    T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug + 'static,
+{
+    let mut bytes = bytes_of(value);
+    prop_assert_eq!(&decode::<T>(&bytes).unwrap(), value);
+    prop_assert!(decode::<T>(&bytes[..at.index(bytes.len())]).is_err());
+    let place = at.index(bytes.len());
+    bytes[place] ^= flip;
+    bytes.insert(0, which);
+    fuzz(&bytes);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_setup_comes_back(value in any_setup(), at: Index, flip in 1..=255u8) {
+        check_message(0, &value, at, flip)?;
+    }
+
+    #[test]
+    fn a_hello_comes_back(value in any_hello(), at: Index, flip in 1..=255u8) {
+        check_message(1, &value, at, flip)?;
+    }
+
+    #[test]
+    fn a_failure_comes_back(value in any_failure(), at: Index, flip in 1..=255u8) {
+        check_message(2, &value, at, flip)?;
+    }
+
+    #[test]
+    fn a_chunk_comes_back(
+        function: u32,
+        items in vec(vec(any::<u8>(), 0..300), 0..200),
+        at: Index,
+        flip in 1..=255u8,
+    ) {
+        let mut payload = vec![3];
+        let mut writer = ChunkWriter::new(function, &mut payload);
+        for item in &items {
+            writer.push(item);
+        }
+        prop_assert_eq!(writer.count() as usize, items.len());
+        writer.finish();
+        let reader = ChunkReader::new(&payload[1..]).unwrap();
+        prop_assert_eq!(reader.function(), function);
+        prop_assert_eq!(reader.len(), items.len());
+        prop_assert!(reader.eq(items.iter().map(|item| &item[..])));
+        let place = 1 + at.index(payload.len() - 1);
+        prop_assert!(ChunkReader::new(&payload[1..place]).is_err());
+        payload[place] ^= flip;
+        fuzz(&payload);
+    }
+
+    #[test]
+    fn a_part_comes_back(
+        first in 0..u32::MAX - 200,
+        items in vec((0..3u8, vec(any::<u8>(), 0..300)), 0..200),
+        at: Index,
+        flip in 1..=255u8,
+    ) {
+        let outcome = |at: usize| match &items[at] {
+            (0, bytes) => ItemOutcome::Value(bytes),
+            (1, bytes) => ItemOutcome::Failure(bytes),
+            _ => ItemOutcome::Cancelled,
+        };
+        let mut payload = vec![4];
+        let mut writer = PartWriter::new(first, &mut payload);
+        for at in 0..items.len() {
+            writer.push(outcome(at));
+        }
+        prop_assert_eq!(writer.count() as usize, items.len());
+        writer.finish();
+        let reader = PartReader::new(&payload[1..]).unwrap();
+        let expected = (0..items.len()).map(|at| PartItem { index: first + at as u32, outcome: outcome(at) });
+        prop_assert!(reader.eq(expected));
+        let place = 1 + at.index(payload.len() - 1);
+        prop_assert!(PartReader::new(&payload[1..place]).is_err());
+        payload[place] ^= flip;
+        fuzz(&payload);
+    }
+
+    #[test]
+    fn bytes_are_encoded_as_postcard_does(bytes in vec(any::<u8>(), 0..70_000)) {
+        let ours = bytes_of(&bytes);
+        prop_assert!(ours == postcard::to_stdvec(&bytes).unwrap());
+        prop_assert!(decode::<Vec<u8>>(&ours).unwrap() == bytes);
+        // Inside of a tuple there is no short cut, and no difference.
+        prop_assert!(decode::<(Vec<u8>,)>(&ours).unwrap().0 == bytes);
+    }
+
+    #[test]
+    fn values_are_encoded_as_postcard_does(value: (u64, i32, f64, Option<char>, Vec<u16>, (bool, String))) {
+        let ours = bytes_of(&value);
+        prop_assert_eq!(&ours, &postcard::to_stdvec(&value).unwrap());
+    }
+
+    #[test]
+    fn a_number_of_a_function_comes_back(index: u32) {
+        let mut bytes = Vec::new();
+        encode_function(index, &mut bytes);
+        prop_assert_eq!(&bytes, &postcard::to_stdvec(&index).unwrap());
+        let mut rest = &bytes[..];
+        prop_assert_eq!(decode_function(&mut rest), Ok(index));
+        prop_assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn any_bytes_whatsoever_are_decoded_without_a_panic(data in vec(any::<u8>(), 0..200)) {
+        fuzz(&data);
+    }
+}
