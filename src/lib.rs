@@ -1,6 +1,290 @@
-//! `concurrent.futures` and `multiprocessing` for Rust.
+//! `concurrent.futures` and `multiprocessing` for Rust: functions run in a pool of worker processes, and
+//! what comes back are futures, to be awaited from any runtime or waited for in plain code.
+//!
+//! Processes are walls. A function that crashes, leaks, calls C code that is not thread-safe, or reads
+//! files that nobody trusts, takes its worker with it and nothing else: its task fails with an
+//! error that says how, the worker is replaced, and everything else goes on.
+//!
+//! # Register
+//!
+//! A worker is another process, so a function is sent by its name. [`#[procession::task]`](macro@task)
+//! registers one; it stays a function that can be called. Its arguments and its result are
+//! [serde](https://serde.rs) types that borrow nothing.
+//!
+//! ```
+//! #[procession::task]
+//! fn is_prime(n: u64) -> bool {
+//!     n > 1 && (2..=n.isqrt()).all(|d| n % d != 0)
+//! }
+//!
+//! assert!(is_prime(7));
+//! ```
+//!
+//! [`register!`] does the same for instances of generic functions, for methods, and for functions of other
+//! crates.
+//!
+//! # Start
+//!
+//! Workers are this same program, started anew. [`init()`](init()) is the first line of `main`, and the place where a
+//! worker parts from the program: in a worker it never returns. Then a [`ProcessPoolExecutor`] can be
+//! made; its [builder](ProcessPoolExecutor::builder) has the options, among them a function that every
+//! worker runs [first](ProcessPoolExecutorBuilder::initializer).
+//!
+//! ```standalone_crate
+//! use procession::ProcessPoolExecutor;
+//!
+//! fn main() -> Result<(), procession::BuildError> {
+//!     procession::init();
+//!     let pool = ProcessPoolExecutor::builder().max_workers(2).build()?;
+//!     assert_eq!(pool.max_workers(), 2);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Where an attribute such as `#[tokio::main]` stands above `main`, put
+//! [`#[procession::main]`](macro@main) above both: workers must not start a runtime and its threads.
+//!
+//! # Submit, then wait or await
+//!
+//! [`submit`](ProcessPoolExecutor::submit) takes the function and its arguments: `()` for none, one as it
+//! is, several as a tuple. It returns a [`Future`].
+//!
+//! ```standalone_crate
+//! # use procession::ProcessPoolExecutor;
+//! #[procession::task]
+//! fn repeat(text: String, times: usize) -> String {
+//!     text.repeat(times)
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # procession::init();
+//! # let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
+//! let future = pool.submit(repeat, ("ab".to_owned(), 3))?;
+//! assert_eq!(future.wait()?, "ababab");
+//!
+//! # futures::executor::block_on(async {
+//! // In async code:
+//! let future = pool.submit_async(repeat, ("ab".to_owned(), 2)).await?;
+//! assert_eq!(future.await?, "abab");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })
+//! # }
+//! ```
+//!
+//! At most `max_pending` tasks (65 536, if nothing else is said) are pending at a time. Then `submit` blocks,
+//! [`submit_async`](ProcessPoolExecutor::submit_async) awaits, and
+//! [`try_submit`](ProcessPoolExecutor::try_submit) gives the arguments back.
+//!
+//! # Many at once
+//!
+//! [`map`](ProcessPoolExecutor::map) calls a function for every item of an input, lazily, and yields one
+//! `Result` for each, in order or [as they end](Map::unordered). [`as_completed`] yields futures in the
+//! order in which they end, and [`wait`] waits for one or all of them.
+//!
+//! ```standalone_crate
+//! # use procession::{ProcessPoolExecutor, as_completed};
+//! #[procession::task]
+//! fn square(n: u64) -> u64 {
+//!     n * n
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # procession::init();
+//! # let pool = ProcessPoolExecutor::builder().max_workers(2).build()?;
+//! let squares: Result<Vec<u64>, _> = pool.map(square, 1..=4).collect();
+//! assert_eq!(squares?, [1, 4, 9, 16]);
+//!
+//! let mut futures = Vec::new();
+//! for n in [10, 20] {
+//!     futures.push((n, pool.submit(square, n)?)); // whatever is paired with a future stays with it
+//! }
+//! for (n, future) in as_completed(futures) {
+//!     assert_eq!(future.wait()?, n * n);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Both are iterators that block; `.stream()` makes them streams that are awaited.
+//!
+//! # Errors
+//!
+//! A function's own `Result` is a value. Everything else that can happen to a task is a [`TaskError`];
+//! two of its cases matter most:
+//!
+//! ```standalone_crate
+//! use procession::{EndOfWorker, Failure, ProcessPoolExecutor, TaskError};
+//!
+//! #[procession::task]
+//! fn size(path: String) -> Result<u64, Failure> {
+//!     match path.as_str() {
+//!         "crash" => std::process::abort(),
+//!         "panic" => panic!("no such luck"),
+//!         _ => Ok(std::fs::metadata(path)?.len()), // `?` makes a `Failure` of any error
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # procession::init();
+//! # let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
+//! let missing = pool.submit(size, "/no/such/file".to_owned())?.wait()?;
+//! assert!(missing.unwrap_err().to_string().starts_with("No such file"));
+//!
+//! match pool.submit(size, "panic".to_owned())?.wait() {
+//!     Err(TaskError::Panicked(panic)) => assert_eq!(&*panic.message, "no such luck"),
+//!     other => panic!("{other:?}"),
+//! }
+//! match pool.submit(size, "crash".to_owned())?.wait() {
+//!     Err(TaskError::WorkerLost(lost)) => assert_eq!(lost.end, EndOfWorker::Signalled(6)),
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`TaskError::may_have_run`] says whether a retry could repeat something. A call that is refused
+//! is a [`SubmitError`], an executor that cannot start a [`BuildError`]. An error's `Display` leaves its cause to
+//! [`source`](std::error::Error::source).
+//!
+//! # Shut down
+//!
+//! Dropping an executor waits until everything submitted has run (while a panic unwinds, it kills its workers
+//! instead). [`shutdown`](ProcessPoolExecutor::shutdown) says more precisely what to do with what is pending, and
+//! takes a deadline. However the program ends, its workers and their process groups end with it.
+//!
+//! # In tests
+//!
+//! A test crate has no `main` to call `init()` in. [`init_in_tests!`], once in a crate, takes its place:
+//!
+//! ```
+//! procession::init_in_tests!();
+//!
+//! #[procession::task]
+//! fn double(n: u64) -> u64 {
+//!     2 * n
+//! }
+//!
+//! #[test]
+//! fn doubles() {
+//!     let pool = procession::ProcessPoolExecutor::new().unwrap();
+//!     assert_eq!(pool.submit(double, 21).unwrap().wait().unwrap(), 42);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! # Without processes
+//!
+//! [`ThreadPoolExecutor`] and [`InlineExecutor`] run the same functions through the same calls. Code that
+//! takes a `&dyn` [`Executor`] runs on all of them.
+//!
+//! # A whole program
+//!
+//! It counts the words of texts, goes on when one of them crashes its worker, and tells the most
+//! frequent word.
+//!
+//! ```standalone_crate
+//! use std::collections::BTreeMap;
+//!
+//! use procession::{ProcessPoolExecutor, as_completed};
+//!
+//! type Counts = BTreeMap<String, u64>;
+//!
+//! #[procession::task]
+//! fn count(text: String, shortest: usize) -> Result<Counts, String> {
+//!     if text.is_empty() {
+//!         return Err("there is no text".into());
+//!     }
+//!     let mut counts = Counts::new();
+//!     for word in text.split_whitespace().filter(|word| word.len() >= shortest) {
+//!         if word == "boom" {
+//!             std::process::abort();
+//!         }
+//!         *counts.entry(word.to_lowercase()).or_default() += 1;
+//!     }
+//!     Ok(counts)
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     procession::init();
+//!     let pool = ProcessPoolExecutor::new()?;
+//!
+//!     let mut futures = Vec::new();
+//!     for (name, text) in [
+//!         ("proverb", "A stitch in time saves nine"),
+//!         ("hurry", "Time after time after time"),
+//!         ("bomb", "tick tick boom"),
+//!         ("void", ""),
+//!     ] {
+//!         futures.push((name, pool.submit(count, (text.to_owned(), 2))?));
+//!     }
+//!
+//!     let mut total = Counts::new();
+//!     let mut failed = Vec::new();
+//!     for (name, future) in as_completed(futures) {
+//!         match future.wait() {
+//!             Ok(Ok(counts)) => {
+//!                 for (word, n) in counts {
+//!                     *total.entry(word).or_default() += n;
+//!                 }
+//!             }
+//!             // An error of the function's own.
+//!             Ok(Err(message)) => failed.push((name, message)),
+//!             // "worker 4711 was ended by SIGABRT (signal 6) while it ran `…::count` …"
+//!             Err(error) => failed.push((name, error.to_string())),
+//!         }
+//!     }
+//!
+//!     failed.sort();
+//!     assert_eq!(failed.len(), 2);
+//!     assert!(failed[0].1.contains("SIGABRT"));
+//!     assert_eq!(failed[1], ("void", "there is no text".into()));
+//!     assert_eq!(total.iter().max_by_key(|(_, n)| **n), Some((&"time".into(), &4)));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Data
+//!
+//! Values cross as postcard, which does not describe itself. So serde's `untagged`, `tag` (also with
+//! `content`), `flatten` and `skip_serializing_if` do not work on arguments and results, nor does
+//! `serde_json::Value`: wrap those in `Json` (feature `json`). In debug builds `submit` checks that
+//! arguments decode again. A `Vec<u8>` that is an argument or the result is copied in one go; inside of
+//! another type, `serde_bytes` makes it fast.
+//!
+//! # Async functions
+//!
+//! An `async fn` is driven by the worker's main thread, one task at a time. One that needs a particular
+//! runtime gets it with [`set_worker_runtime`], in an initializer.
+//!
+//! # Threads
+//!
+//! A process pool starts one thread in this process, `procession-reactor`. A second one,
+//! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due, and
+//! `procession-timer` is there while a stream or [`wait_async`] has a time limit. A worker runs its tasks on
+//! its main thread; a second one watches for the end of this process.
+//!
+//! # Features
+//!
+//! * `macros` (default): the attributes [`task`](macro@task) and [`main`](macro@main). Without it there are
+//!   [`register!`] and [`init()`](init()).
+//! * `json`: `Json`, for values that the wire format cannot carry.
+//!
+//! # What is not supported
+//!
+//! * Anything but Linux.
+//! * Closures, function pointers, and functions that borrow: what is sent is a name.
+//! * Forking: workers start anew, and share no memory and no open files with this process.
+//! * Time limits for single tasks, cancelling a task that runs, retries, priorities, and replacing a worker after a number
+//!   of tasks. [`Shutdown::Kill`] is what ends a running task.
+//! * `Process`, queues, pipes, locks, shared memory and managers of `multiprocessing`.
+//! * More than one machine.
+//!
+//! A worker is a wall against accidents. It has all the rights of this process: it is not a sandbox.
 
-#![expect(dead_code, unused_imports, reason = "the executors, which use it, are still to come")]
+#![expect(
+    clippy::test_attr_in_doctest,
+    reason = "it shows what stands in a test crate; `init_in_tests!` runs it for real"
+)]
 
 // The attributes name this crate by its own name, also in its own tests.
 #[cfg(test)]
@@ -20,10 +304,17 @@ mod run;
 mod future;
 mod page;
 mod scheduler;
+mod sys;
+mod worker;
+mod executor;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use executor::{
+    Executor, ExecutorExt, InitializerOutput, InlineExecutor, Map, ProcessPoolExecutor,
+    ProcessPoolExecutorBuilder, Shutdown, ThreadPoolExecutor, TryMap, TryMapError, default_workers,
+};
 pub use failure::Failure;
 #[cfg(feature = "json")]
 pub use json::Json;
@@ -33,7 +324,9 @@ pub use registry::{TaskFunction, set_worker_runtime};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::registry::private::*;
+    pub use crate::worker::TestEntry;
 }
+pub use worker::{in_worker, init};
 
 pub use error::{
     BuildError, EndOfWorker, Panic, ShutdownError, SubmitError, TaskError, TaskId, TrySubmitError,
@@ -43,3 +336,8 @@ pub use future::{
     AsCompleted, AsCompletedTimeout, Awaiting, Completes, Future, Promise, ReturnWhen, Streamable,
     Streamed, WaitAsync, Waited, as_completed, wait, wait_async,
 };
+
+/// The program in the README is compiled and run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

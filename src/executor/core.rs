@@ -1,0 +1,192 @@
+//! What every executor offers to the code above it: a gate, and a place to put a call. Bytes in,
+//! bytes out; nothing here knows the types of arguments and results.
+
+use std::sync::{Arc, Weak};
+
+use super::gate::{Gate, Permit};
+use crate::error::{SubmitError, TaskId};
+use crate::future::{Host, RawFuture};
+use crate::registry::Function;
+use crate::wire::{self, ChunkWriter};
+
+/// A function, and the encoded arguments of one call or of a chunk of calls.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) function: &'static Function,
+    /// The payload of a `Task` or `Chunk` frame: the function's number, then the arguments.
+    pub(crate) payload: Vec<u8>,
+    pub(crate) shape: Shape,
+}
+
+/// One call, or many in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One call.
+    Task,
+    /// That many calls, one after another on one worker.
+    Chunk(u32),
+}
+
+/// The futures of a call: one, or one for each item of a chunk.
+#[derive(Clone, Debug)]
+pub(crate) enum Promises {
+    /// Of a task.
+    One(RawFuture),
+    /// Of a chunk's items, in their order.
+    Many(Vec<RawFuture>),
+}
+
+/// How an executor is to end: what [`shutdown`](crate::Executor::shutdown) is to do with pending tasks.
+///
+/// They are ordered by strength. Shutting down again with a stronger one takes over.
+///
+/// ```
+/// use procession::{InlineExecutor, Shutdown};
+///
+/// let executor = InlineExecutor::new();
+/// executor.shutdown(Shutdown::CancelPending, None)?;
+/// assert!(Shutdown::Wait < Shutdown::Kill);
+/// # Ok::<(), procession::ShutdownError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Shutdown {
+    /// Everything submitted still runs. As Python's `shutdown(wait=True)`.
+    #[default]
+    Wait,
+    /// What has begun still runs, the rest is cancelled. As Python's `cancel_futures=True`.
+    CancelPending,
+    /// Everything ends now: workers are killed, with their process groups.
+    ///
+    /// Threads cannot be killed: in an executor without processes, this is `CancelPending`.
+    Kill,
+}
+
+/// An executor below its types.
+///
+/// `Host` is how futures reach it.
+pub(crate) trait Core: Host {
+    /// The permits for what is pending.
+    fn gate(&self) -> &Arc<Gate>;
+
+    /// The longest payload, in bytes.
+    fn max_frame(&self) -> u64;
+
+    /// How many tasks can run at a time.
+    fn max_workers(&self) -> usize;
+
+    /// Takes a call on. It ends exactly once; the permit comes back when it has.
+    fn begin(self: Arc<Self>, permit: Permit, call: Call) -> Result<Promises, SubmitError>;
+
+    /// Takes no more calls, deals with the pending ones as told, and completes [`Core::ended`] when
+    /// nothing is left. May be called again with a stronger mode.
+    fn begin_shutdown(&self, how: Shutdown);
+
+    /// Completed when nothing is left, and no thread runs anything of the user's.
+    fn ended(&self) -> &RawFuture;
+
+    /// Whether `Kill` ends what runs: processes can be killed, threads cannot.
+    fn can_kill(&self) -> bool;
+
+    /// Whether the calling thread is one that the end of the executor waits for.
+    fn is_own_thread(&self) -> bool;
+
+    /// How many calls are pending.
+    fn pending(&self) -> usize;
+
+    /// Waits for the thread on which callbacks run, after those that wait; not on that thread itself.
+    fn join_callbacks(&self);
+
+    /// Waits for the executor's other threads, which have nothing left to do once it has ended.
+    fn join(&self);
+}
+
+impl Call {
+    /// One call, whose arguments `encode` appends.
+    pub(crate) fn task(
+        function: &'static Function,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+    ) -> Result<Self, SubmitError> {
+        let mut payload = Vec::with_capacity(64);
+        wire::encode_function(function.index, &mut payload);
+        encode(&mut payload).map_err(|message| SubmitError::NotEncoded {
+            function: function.name,
+            message,
+        })?;
+        Ok(Self {
+            function,
+            payload,
+            shape: Shape::Task,
+        })
+    }
+
+    /// A chunk of calls whose arguments are encoded already.
+    pub(crate) fn chunk<'a>(
+        function: &'static Function,
+        items: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Self {
+        let mut payload = Vec::with_capacity(64);
+        let mut writer = ChunkWriter::new(function.index, &mut payload);
+        for item in items {
+            writer.push(item);
+        }
+        let count = writer.count();
+        writer.finish();
+        Self {
+            function,
+            payload,
+            shape: Shape::Chunk(count),
+        }
+    }
+
+    /// The encoded arguments of a task.
+    pub(crate) fn arguments(&self) -> &[u8] {
+        let mut arguments = &self.payload[..];
+        // The number in front is one that `task` has put there.
+        let number = wire::decode_function(&mut arguments);
+        debug_assert!(
+            number.is_ok(),
+            "a call begins with the number of its function"
+        );
+        arguments
+    }
+
+    /// Refuses a call that no frame can carry.
+    pub(crate) fn check_size(&self, max_frame: u64) -> Result<(), SubmitError> {
+        let size = self.payload.len() as u64;
+        if size <= max_frame {
+            return Ok(());
+        }
+        Err(SubmitError::TooLarge {
+            function: self.function.name,
+            size,
+            max_frame,
+        })
+    }
+}
+
+impl Promises {
+    /// The futures of a call of this shape, under this number.
+    pub(crate) fn new(shape: Shape, id: TaskId, host: &Weak<dyn Host>) -> Self {
+        let future = || RawFuture::pending(id, Some(host.clone()));
+        match shape {
+            Shape::Task => Self::One(future()),
+            Shape::Chunk(count) => Self::Many((0..count).map(|_| future()).collect()),
+        }
+    }
+
+    /// The future of a task.
+    pub(crate) fn into_one(self) -> Option<RawFuture> {
+        match self {
+            Self::One(future) => Some(future),
+            Self::Many(futures) => futures.into_iter().next(),
+        }
+    }
+
+    /// The futures of a chunk.
+    pub(crate) fn into_many(self) -> Vec<RawFuture> {
+        match self {
+            Self::One(future) => vec![future],
+            Self::Many(futures) => futures,
+        }
+    }
+}

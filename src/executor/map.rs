@@ -1,0 +1,415 @@
+//! `map`: a lazy window over the inputs.
+
+mod engine;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use self::engine::{Ended, Engine, Pulled};
+use super::erased::Handle;
+use super::typed::check_decodes;
+use crate::error::{SubmitError, TaskError};
+use crate::future::streamed::sealed::Sealed;
+use crate::future::{RawFuture, Streamable, Streamed};
+use crate::registry::{TaskFunction, find};
+use crate::wire;
+
+/// The results of calling a function for every item of an input: an iterator that blocks; [`stream`](Self::stream) makes it
+/// a stream.
+///
+/// Made by [`ExecutorExt::map`](crate::ExecutorExt::map).
+///
+/// * It is lazy: nothing is submitted until the first result is asked for; then
+///   [`buffersize`](Self::buffersize) tasks are kept submitted ahead of the results taken, so that
+///   an endless input is fine.
+/// * One `Result` for each item, in the order of the items (or as they end: [`unordered`](Self::unordered)).
+///   It goes on after an error.
+/// * Dropping it cancels what has not begun.
+/// * A panic of the input iterator surfaces in its place: after the results of the items before it.
+///
+/// Several maps may run on one executor at a time; they take turns as their tasks do.
+///
+/// # As a stream
+///
+/// ```
+/// use futures::StreamExt;
+///
+/// #[procession::task]
+/// fn double(n: u64) -> u64 {
+///     2 * n
+/// }
+///
+/// # fn main() -> Result<(), procession::TaskError> {
+/// # let executor = procession::InlineExecutor::new();
+/// # futures::executor::block_on(async {
+/// let mut doubles = executor.map(double, 1..=3).stream();
+/// while let Some(double) = doubles.next().await {
+///     println!("{}", double?);
+/// }
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+///
+/// # As an iterator
+///
+/// ```standalone_crate
+/// use procession::ProcessPoolExecutor;
+///
+/// #[procession::task]
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     procession::init();
+///     let pool = ProcessPoolExecutor::builder().max_workers(2).build()?;
+///     let squares = pool.map(square, 1..).chunksize(10);
+///     let first: Result<Vec<u64>, _> = squares.take(3).collect();
+///     assert_eq!(first?, [1, 4, 9]);
+///     Ok(())
+/// }
+/// ```
+#[must_use = "nothing is submitted until results are asked for"]
+pub struct Map<I: Iterator, R> {
+    engine: Engine<I, Infallible>,
+    result: std::marker::PhantomData<fn() -> R>,
+}
+
+/// As [`Map`], over inputs that may be errors. Made by [`ExecutorExt::try_map`](crate::ExecutorExt::try_map).
+///
+/// An input's error takes the place of its result, as [`TryMapError::Input`], and the map goes on.
+///
+/// ```
+/// use procession::{InlineExecutor, TryMapError};
+///
+/// #[procession::task]
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// # fn main() {
+/// let executor = InlineExecutor::new();
+/// let numbers = ["3", "four", "5"].into_iter().map(str::parse);
+/// for (text, result) in ["3", "four", "5"].iter().zip(executor.try_map(square, numbers)) {
+///     match result {
+///         Ok(square) => println!("{text}² = {square}"),
+///         Err(TryMapError::Input(error)) => assert_eq!((*text, error.to_string().len()), ("four", 29)),
+///         Err(TryMapError::Task(error)) => panic!("{error}"),
+///     }
+/// }
+/// # }
+/// ```
+#[must_use = "nothing is submitted until results are asked for"]
+pub struct TryMap<I: Iterator<Item: TryInput>, R> {
+    engine: Engine<I, <I::Item as TryInput>::Error>,
+    result: std::marker::PhantomData<fn() -> R>,
+}
+
+/// Why an item of a [`TryMap`] has no value.
+///
+/// ```
+/// use procession::{TaskError, TryMapError};
+///
+/// let error: TryMapError<TaskError, std::num::ParseIntError> =
+///     TryMapError::Input("four".parse::<u64>().unwrap_err());
+/// assert_eq!(error.to_string(), "the input failed: invalid digit found in string");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TryMapError<T, E> {
+    /// The task failed.
+    Task(T),
+    /// The input was this error.
+    Input(E),
+}
+
+impl<T: fmt::Display, E: fmt::Display> fmt::Display for TryMapError<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Task(error) => error.fmt(f),
+            Self::Input(error) => write!(f, "the input failed: {error}"),
+        }
+    }
+}
+
+impl<T: std::error::Error + 'static, E: std::error::Error + 'static> std::error::Error
+    for TryMapError<T, E>
+{
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Task(error) => error.source(),
+            Self::Input(error) => Some(error),
+        }
+    }
+}
+
+/// A `Result`, as an input of [`TryMap`].
+#[doc(hidden)]
+pub trait TryInput {
+    /// Its error.
+    type Error;
+}
+
+impl<A, E> TryInput for Result<A, E> {
+    type Error = E;
+}
+
+macro_rules! options {
+    () => {
+        /// How many items one task takes: they go to a worker together and run one after another.
+        /// Default: 1. More saves pipe round trips for short functions; results come back at least
+        /// every millisecond all the same.
+        ///
+        /// When the worker dies, the item that ran fails with [`TaskError::WorkerLost`], as do those
+        /// that had ended but had not been sent back; those after it run elsewhere.
+        ///
+        /// Zero is refused: the only item of the map is then [`TaskError::Refused`].
+        ///
+        /// ```
+        /// #[procession::task]
+        /// fn add(a: u64, b: u64) -> u64 {
+        ///     a + b
+        /// }
+        ///
+        /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// # let executor = procession::InlineExecutor::new();
+        /// let inputs = (1..=1000).map(|n| Ok::<_, String>((n, n)));
+        /// let sums = executor.try_map(add, inputs).chunksize(100);
+        /// assert_eq!(sums.map(Result::unwrap).sum::<u64>(), 1_001_000);
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub fn chunksize(mut self, chunksize: usize) -> Self {
+            self.engine.chunksize = chunksize;
+            self
+        }
+
+        /// How many tasks (chunks) are submitted ahead of the results taken. Default: 64 for each
+        /// worker. This bounds the inputs pulled, and the results kept.
+        ///
+        /// Zero is refused, as for [`chunksize`](Self::chunksize).
+        ///
+        /// ```
+        /// #[procession::task]
+        /// fn add(a: u64, b: u64) -> u64 {
+        ///     a + b
+        /// }
+        ///
+        /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// # let executor = procession::InlineExecutor::new();
+        /// // An endless input: no more than two are computed ahead.
+        /// let mut sums = executor.map(add, (1..).map(|n| (n, n))).buffersize(2);
+        /// assert_eq!(sums.next().unwrap()?, 2);
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub fn buffersize(mut self, buffersize: usize) -> Self {
+            self.engine.buffersize = buffersize;
+            self
+        }
+
+        /// Gives results as they end, not in the order of the inputs.
+        ///
+        /// Which result belongs to which input is then for the function to say, as part of its result.
+        ///
+        /// ```
+        /// #[procession::task]
+        /// fn add(a: u64, b: u64) -> u64 {
+        ///     a + b
+        /// }
+        ///
+        /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// # let executor = procession::ThreadPoolExecutor::with_max_workers(2)?;
+        /// let sums = executor.map(add, [(1, 1), (2, 2)]).unordered();
+        /// assert_eq!(sums.map(Result::unwrap).sum::<u64>(), 6);
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub fn unordered(mut self) -> Self {
+            self.engine.make_unordered();
+            self
+        }
+
+        /// The same results, awaited instead of waited for.
+        pub fn stream(self) -> Streamed<Self> {
+            Streamed(self)
+        }
+
+        /// Ends the map when this much time has passed since it was made: the next item is then
+        /// [`TaskError::TimedOut`], the last one, and the rest is cancelled. What had ended in time is
+        /// still given.
+        ///
+        /// For a stream, the limit is kept by a thread, `procession-timer`, that is there while one waits.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// use procession::{TaskError, ThreadPoolExecutor};
+        ///
+        /// #[procession::task]
+        /// fn nap(milliseconds: u64) {
+        ///     std::thread::sleep(Duration::from_millis(milliseconds));
+        /// }
+        ///
+        /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// let executor = ThreadPoolExecutor::with_max_workers(1)?;
+        /// let mut naps = executor.map(nap, [50, 50]).timeout(Duration::from_millis(1));
+        /// assert!(matches!(naps.next(), Some(Err(TaskError::TimedOut { .. }))));
+        /// assert!(naps.next().is_none());
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub fn timeout(mut self, timeout: Duration) -> Self {
+            self.engine.deadline = self.engine.made_at.checked_add(timeout);
+            self
+        }
+    };
+}
+
+impl<I: Iterator, R> Map<I, R> {
+    pub(super) fn new<F, A, K>(executor: Handle, inputs: I) -> Self
+    where
+        F: TaskFunction<A, K>,
+        I: Iterator<Item = A>,
+    {
+        let pull = |inputs: &mut I, out: &mut Vec<u8>| match inputs.next() {
+            None => Pulled::End,
+            Some(args) => encode_item::<F, A, K, Infallible>(&args, out),
+        };
+        Self {
+            engine: Engine::new(executor, find::<F, A, K>(), inputs, pull),
+            result: std::marker::PhantomData,
+        }
+    }
+
+    options!();
+}
+
+impl<I: Iterator<Item: TryInput>, R> TryMap<I, R> {
+    pub(super) fn new<F, A, K, E>(executor: Handle, inputs: I) -> Self
+    where
+        F: TaskFunction<A, K>,
+        I: Iterator<Item = Result<A, E>>,
+        I::Item: TryInput<Error = E>,
+    {
+        let pull = |inputs: &mut I, out: &mut Vec<u8>| match inputs.next() {
+            None => Pulled::End,
+            Some(Ok(args)) => encode_item::<F, A, K, E>(&args, out),
+            Some(Err(error)) => Pulled::Error(error),
+        };
+        Self {
+            engine: Engine::new(executor, find::<F, A, K>(), inputs, pull),
+            result: std::marker::PhantomData,
+        }
+    }
+
+    options!();
+}
+
+fn encode_item<F, A, K, E>(args: &A, out: &mut Vec<u8>) -> Pulled<E>
+where
+    F: TaskFunction<A, K>,
+{
+    let mut encode = || {
+        let function = find::<F, A, K>()?;
+        let start = out.len();
+        F::encode_args(args, out).map_err(|message| SubmitError::NotEncoded {
+            function: function.name,
+            message,
+        })?;
+        check_decodes::<F, A, K>(function, &out[start..])
+    };
+    match encode() {
+        Ok(()) => Pulled::Item,
+        Err(error) => Pulled::Refused(error),
+    }
+}
+
+impl<I: Iterator, R: DeserializeOwned + 'static> Iterator for Map<I, R> {
+    type Item = Result<R, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.engine.next().map(typed)
+    }
+}
+
+impl<I: Iterator, R> Sealed for Map<I, R> {}
+
+impl<I: Iterator, R: DeserializeOwned + 'static> Streamable for Map<I, R> {
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.engine.poll_next(context);
+        polled.map(|ended| ended.map(typed))
+    }
+
+    fn is_over(&self) -> bool {
+        self.engine.is_over()
+    }
+}
+
+impl<I: Iterator<Item: TryInput>, R: DeserializeOwned + 'static> Iterator for TryMap<I, R> {
+    type Item = Result<R, TryMapError<TaskError, <I::Item as TryInput>::Error>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.engine.next().map(try_typed)
+    }
+}
+
+impl<I: Iterator<Item: TryInput>, R> Sealed for TryMap<I, R> {}
+
+impl<I: Iterator<Item: TryInput>, R: DeserializeOwned + 'static> Streamable for TryMap<I, R> {
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.engine.poll_next(context);
+        polled.map(|ended| ended.map(try_typed))
+    }
+
+    fn is_over(&self) -> bool {
+        self.engine.is_over()
+    }
+}
+
+impl<I: Iterator, R: DeserializeOwned + 'static> FusedIterator for Map<I, R> {}
+impl<I: Iterator<Item: TryInput>, R: DeserializeOwned + 'static> FusedIterator for TryMap<I, R> {}
+
+impl<I: Iterator, R> fmt::Debug for Map<I, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.engine.describe("Map", f)
+    }
+}
+
+impl<I: Iterator<Item: TryInput>, R> fmt::Debug for TryMap<I, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.engine.describe("TryMap", f)
+    }
+}
+
+fn typed<R: DeserializeOwned + 'static>(ended: Ended<Infallible>) -> Result<R, TaskError> {
+    match ended {
+        Ended::Done(future) => decode(&future),
+        Ended::Failed(error) => Err(error),
+        Ended::Input(never) => match never {},
+    }
+}
+
+fn try_typed<R: DeserializeOwned + 'static, E>(
+    ended: Ended<E>,
+) -> Result<R, TryMapError<TaskError, E>> {
+    match ended {
+        Ended::Done(future) => decode(&future).map_err(TryMapError::Task),
+        Ended::Failed(error) => Err(TryMapError::Task(error)),
+        Ended::Input(error) => Err(TryMapError::Input(error)),
+    }
+}
+
+fn decode<R: DeserializeOwned + 'static>(future: &RawFuture) -> Result<R, TaskError> {
+    let outcome = future.outcome().unwrap_or(&Err(TaskError::Abandoned));
+    let bytes = outcome.as_ref().map_err(TaskError::clone)?;
+    wire::decode(bytes).map_err(|error| TaskError::ResultNotDecoded {
+        type_name: std::any::type_name::<R>(),
+        message: error.to_string().into(),
+    })
+}

@@ -1,0 +1,31 @@
+//! Executors: where registered functions are run.
+//!
+//! | | runs tasks in | for |
+//! |--|--|--|
+//! | [`ProcessPoolExecutor`] | worker processes | a wall around them, and all cores |
+//! | [`ThreadPoolExecutor`] | threads of this process | the same code without processes |
+//! | [`InlineExecutor`] | the submitting thread | debugging |
+//!
+//! `core` is what they have in common below the types, `erased` the trait that hides which of them it is,
+//! `typed` what users call, and `methods` the same once more for those who know which one they have.
+
+mod defaults;
+mod gate;
+mod core;
+mod erased;
+mod typed;
+mod methods;
+mod map;
+mod local;
+mod inline;
+mod thread;
+pub(crate) mod process;
+
+pub use self::core::Shutdown;
+pub use defaults::default_workers;
+pub use erased::Executor;
+pub use inline::InlineExecutor;
+pub use map::{Map, TryMap, TryMapError};
+pub use process::{InitializerOutput, ProcessPoolExecutor, ProcessPoolExecutorBuilder};
+pub use thread::ThreadPoolExecutor;
+pub use typed::ExecutorExt;

@@ -1,0 +1,476 @@
+//! The driver's end of one worker: what is still to be written, what has been read, and its process.
+//!
+//! This is the one place that knows that frames travel through pipes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::message::Message;
+use super::token::{Source, Token};
+use crate::error::{BuildError, EndOfWorker};
+use crate::frame::{Decoder, HEADER_LEN, Header};
+use crate::primitives::plain::{Mutex, lock};
+use crate::scheduler::WorkerId;
+use crate::sys::{self, Child, ControlSocket, Doorbell, Poller, SharedPage};
+use crate::wire;
+use crate::worker::Started;
+
+/// A payload of at least this many bytes is not copied beside others, but written from where it is.
+const LARGE: usize = 16 * 1024;
+
+/// Which of a worker's descriptors is meant, in the low bits of a poller's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The result pipe can be read.
+    Results = 0,
+    /// The task pipe can be written.
+    Tasks = 1,
+    /// The process has ended.
+    Process = 2,
+}
+
+/// The poller's key for a worker's descriptor.
+pub(super) fn key(worker: WorkerId, which: Which) -> u64 {
+    u64::from(worker.0) << 2 | which as u64
+}
+
+/// What a key stands for.
+pub(super) fn from_key(key: u64) -> Option<(WorkerId, Which)> {
+    let which = match key & 3 {
+        0 => Which::Results,
+        1 => Which::Tasks,
+        2 => Which::Process,
+        _ => return None,
+    };
+    Some((WorkerId(u32::try_from(key >> 2).ok()?), which))
+}
+
+/// One worker, as the driver sees it.
+pub(super) struct Link {
+    pub(super) worker: WorkerId,
+    pub(super) pid: u32,
+    pub(super) page: SharedPage,
+    pub(super) child: Child,
+    pub(super) token: Token<Incoming>,
+    /// The sequence number, plus one, of the task that a thread holding the token waits for; 0 when
+    /// there is none. Set under the executor's lock; whoever takes that task away from this worker,
+    /// under the same lock, rings the bell.
+    waited_for: AtomicU64,
+    /// Nothing is expected from the worker: it is ready, and has passed every frame that was sent.
+    /// Changed under the executor's lock only. See [`Source::arm`].
+    is_quiet: AtomicBool,
+    /// One more than the last sequence number that was sent.
+    next_seq: AtomicU32,
+    pub(super) bell: Doorbell,
+    outbound: Mutex<Outbound>,
+    results: OwnedFd,
+    control: ControlSocket,
+    poller: Arc<Poller>,
+}
+
+/// The reader of the result pipe: guarded by the token.
+pub(super) struct Incoming {
+    pub(super) decoder: Decoder,
+    /// How far the worker is in presenting itself.
+    pub(super) stage: Stage,
+    /// The pipe came to its end.
+    pub(super) ended: bool,
+    /// The process has been judged and reaped; nothing more is to be done.
+    pub(super) buried: bool,
+    /// It was killed for what it did.
+    pub(super) malformed: Option<Arc<str>>,
+    /// It was killed because it did not become ready, for this reason.
+    pub(super) failure: Option<BuildError>,
+    /// What was read at once, kept for its buffer.
+    pub(super) batch: Vec<Message>,
+}
+
+/// What a worker has said of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing.
+    Started,
+    /// Hello.
+    Greeted,
+    /// That it takes tasks.
+    Ready,
+}
+
+/// What waits for room in the task pipe.
+struct Outbound {
+    pipe: OwnedFd,
+    /// See [`Started::tasks_guard`].
+    _guard: OwnedFd,
+    queue: VecDeque<Segment>,
+    /// How much of the first segment has been written.
+    written: usize,
+    /// The reactor will continue when the pipe has room.
+    armed: bool,
+}
+
+enum Segment {
+    /// Headers and small payloads, one behind the other.
+    Small(Vec<u8>),
+    /// One large payload, shared with the task that may have to be sent again.
+    Large(Arc<Vec<u8>>),
+}
+
+/// The payload of a frame that may be sent more than once.
+#[derive(Clone, Debug)]
+pub(super) enum Payload {
+    Small(Vec<u8>),
+    Large(Arc<Vec<u8>>),
+}
+
+impl Payload {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        if bytes.len() < LARGE {
+            Self::Small(bytes)
+        } else {
+            Self::Large(Arc::new(bytes))
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(bytes) => bytes,
+        }
+    }
+}
+
+impl Link {
+    /// Takes over a worker that has been started. Its pipes are known to the poller from here on;
+    /// the result pipe and the process are armed.
+    pub(super) fn new(
+        worker: WorkerId,
+        started: Started,
+        max_frame: u64,
+        poller: Arc<Poller>,
+    ) -> io::Result<Arc<Self>> {
+        let Started {
+            child,
+            control,
+            tasks,
+            tasks_guard,
+            results,
+            page,
+        } = started;
+        let incoming = Incoming {
+            decoder: Decoder::new(max_frame),
+            stage: Stage::Started,
+            ended: false,
+            buried: false,
+            malformed: None,
+            failure: None,
+            batch: Vec::new(),
+        };
+        let outbound = Outbound {
+            pipe: tasks,
+            _guard: tasks_guard,
+            queue: VecDeque::new(),
+            written: 0,
+            armed: false,
+        };
+        let link = Self {
+            worker,
+            pid: child.pid(),
+            page,
+            child,
+            token: Token::new(incoming),
+            waited_for: AtomicU64::new(0),
+            is_quiet: AtomicBool::new(false),
+            next_seq: AtomicU32::new(0),
+            bell: Doorbell::new()?,
+            outbound: Mutex::new(outbound),
+            results,
+            control,
+            poller,
+        };
+        link.poller
+            .add(&link.results, key(worker, Which::Results))?;
+        link.poller
+            .add(&lock(&link.outbound).pipe, key(worker, Which::Tasks))?;
+        if let Some(pidfd) = link.child.pidfd() {
+            link.poller.add(pidfd, key(worker, Which::Process))?;
+        }
+        Ok(Arc::new(link))
+    }
+
+    /// Arms what tells of the worker: its results, and its end.
+    pub(super) fn watch(&self) {
+        self.arm();
+        self.watch_process();
+    }
+
+    /// Arms what tells of the process's end.
+    pub(super) fn watch_process(&self) {
+        if let Some(pidfd) = self.child.pidfd() {
+            // As for `arm`.
+            let _ = self
+                .poller
+                .arm_read(pidfd, key(self.worker, Which::Process));
+        }
+    }
+
+    /// Puts a frame behind those that wait; [`Link::flush`] writes. Called under the executor's lock,
+    /// so that frames stand in the order of their sequence numbers.
+    pub(super) fn push(&self, header: Header, payload: &Payload) {
+        let bytes = payload.bytes();
+        let header = Header {
+            len: bytes.len() as u64,
+            ..header
+        }
+        .encode();
+        let outbound = &mut *lock(&self.outbound);
+        let small = outbound.tail(HEADER_LEN + if bytes.len() < LARGE { bytes.len() } else { 0 });
+        small.extend_from_slice(&header);
+        match payload {
+            Payload::Small(bytes) => small.extend_from_slice(bytes),
+            Payload::Large(bytes) => outbound.queue.push_back(Segment::Large(bytes.clone())),
+        }
+    }
+
+    /// Writes what the pipe takes. The reactor continues when there is room again.
+    pub(super) fn flush(&self) {
+        let mut outbound = lock(&self.outbound);
+        if !outbound.armed {
+            self.write_out(&mut outbound);
+        }
+    }
+
+    /// The pipe has room again.
+    pub(super) fn flush_armed(&self) {
+        let mut outbound = lock(&self.outbound);
+        outbound.armed = false;
+        self.write_out(&mut outbound);
+    }
+
+    fn write_out(&self, outbound: &mut Outbound) {
+        while let Some(bytes) = outbound.left_of_first() {
+            match sys::write(outbound.pipe.as_fd(), bytes) {
+                Ok(count) => outbound.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let key = key(self.worker, Which::Tasks);
+                    outbound.armed = self.poller.arm_write(&outbound.pipe, key).is_ok();
+                    return;
+                }
+                // The guard keeps the pipe writable as long as this end is open; whatever else this
+                // may be, the frame cannot be delivered, and a worker that misses a frame is of no
+                // use. Its end tells everybody else.
+                Err(_) => {
+                    outbound.queue.clear();
+                    self.child.kill_group();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Forgets what has not been written.
+    pub(super) fn discard_outbound(&self) {
+        let mut outbound = lock(&self.outbound);
+        outbound.queue = VecDeque::new();
+        outbound.written = 0;
+    }
+
+    /// One read of what the worker has sent. `Ok(0)` is the end of the pipe.
+    pub(super) fn read_into(&self, decoder: &mut Decoder) -> io::Result<usize> {
+        decoder.read_from(&mut Results(self.results.as_fd()))
+    }
+
+    /// Waits until the worker has sent something or has ended, or the bell rings, or the deadline
+    /// passes. With `begun`, the bell is not listened to: a begun task ends with a result or with
+    /// its worker.
+    pub(super) fn wait(&self, begun: bool, deadline: Option<Instant>) -> io::Result<Woken> {
+        let mut fds: [BorrowedFd<'_>; 3] = [self.results.as_fd(); 3];
+        let mut count = 1;
+        let mut place = |fd| {
+            fds[count] = fd;
+            count += 1;
+            1u32 << (count - 1)
+        };
+        let bell = if begun { 0 } else { place(self.bell.as_fd()) };
+        let process = self.child.pidfd().map_or(0, &mut place);
+        let woken = sys::wait_for(&fds[..count], deadline)?;
+        Ok(Woken {
+            results: woken & 1 != 0,
+            bell: woken & bell != 0,
+            process: woken & process != 0,
+        })
+    }
+
+    /// Notes which task a token's holder waits for. Under the executor's lock.
+    pub(super) fn set_waited_for(&self, seq: u32) {
+        self.waited_for.store(u64::from(seq) + 1, Ordering::Relaxed);
+    }
+
+    /// Nobody waits here any more.
+    pub(super) fn clear_waited_for(&self) {
+        self.waited_for.store(0, Ordering::Relaxed);
+    }
+
+    /// Takes a sent task back if it has not begun, and wakes the thread that waits for it here.
+    /// Under the executor's lock.
+    pub(super) fn recall(&self, seq: u32) -> bool {
+        let recalled = self.page.recall(seq);
+        if recalled && self.waited_for.load(Ordering::Relaxed) == u64::from(seq) + 1 {
+            self.bell.ring();
+        }
+        recalled
+    }
+
+    /// What the worker said, on the control socket, about why it cannot say hello.
+    pub(super) fn excuse(&self) -> Option<BuildError> {
+        let woken = sys::wait_for(&[self.control.as_fd()], Some(Instant::now()));
+        if woken.ok()? == 0 {
+            return None;
+        }
+        let pid = self.pid;
+        let (message, _) = self.control.receive().ok()?;
+        if message == wire::NEVER_INITIALISED {
+            return Some(BuildError::NeverInitialised { pid });
+        }
+        let reason = message.strip_prefix(wire::CANNOT_START)?;
+        Some(BuildError::CannotStart {
+            pid,
+            reason: String::from_utf8_lossy(reason).into_owned(),
+        })
+    }
+
+    /// Removes its descriptors from the poller.
+    pub(super) fn unwatch(&self) {
+        self.poller.remove(&self.results);
+        self.poller.remove(&lock(&self.outbound).pipe);
+        if let Some(pidfd) = self.child.pidfd() {
+            self.poller.remove(pidfd);
+        }
+    }
+}
+
+/// What ended a [`Link::wait`]; nothing at all is the deadline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Woken {
+    pub(super) results: bool,
+    pub(super) bell: bool,
+    pub(super) process: bool,
+}
+
+impl Woken {
+    pub(super) fn by_deadline(self) -> bool {
+        !(self.results || self.bell || self.process)
+    }
+}
+
+impl Link {
+    /// Notes that the worker is ready: from now on it speaks when it is spoken to. Under the
+    /// executor's lock.
+    pub(super) fn note_ready(&self) {
+        self.is_quiet.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that a frame is sent. Under the executor's lock. When this says true, the pipe is not
+    /// armed, and whoever sends is to arm it with [`Link::expect_results`], or to read it.
+    pub(super) fn note_sent(&self, seq: u32) -> bool {
+        self.next_seq.store(seq.wrapping_add(1), Ordering::Relaxed);
+        self.is_quiet.swap(false, Ordering::Relaxed)
+    }
+
+    /// Notes that the worker has passed a frame. Under the executor's lock.
+    pub(super) fn note_passed(&self, seq: u32) {
+        if self.next_seq.load(Ordering::Relaxed) == seq.wrapping_add(1) {
+            self.is_quiet.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Arms the result pipe, whoever holds the token.
+    pub(super) fn expect_results(&self) {
+        // Fails only for a descriptor that is not in the list: that of a worker that was buried.
+        let _ = self
+            .poller
+            .arm_read(&self.results, key(self.worker, Which::Results));
+    }
+}
+
+impl Source for Link {
+    /// Arms the pipe unless nothing is expected: an idle worker has nothing to say, its end is told
+    /// by the pidfd, and a reactor that is not armed for it is not woken by a result that the
+    /// submitter may have read itself by then.
+    ///
+    /// Called by whoever leaves the token. A frame that is sent meanwhile is no race: who sends it
+    /// has seen that nothing was expected, and arms the pipe as well.
+    fn arm(&self) {
+        let told_otherwise = self.child.pidfd().is_some();
+        if !(told_otherwise && self.is_quiet.load(Ordering::Relaxed)) {
+            self.expect_results();
+        }
+    }
+
+    fn disarm(&self) {
+        let _ = self
+            .poller
+            .disarm(&self.results, key(self.worker, Which::Results));
+    }
+}
+
+impl Outbound {
+    /// What is to be written next; `None` when nothing is.
+    fn left_of_first(&self) -> Option<&[u8]> {
+        let bytes = match self.queue.front()? {
+            Segment::Small(bytes) => &bytes[self.written..],
+            Segment::Large(bytes) => &bytes[self.written..],
+        };
+        // An empty segment is the last one, kept for its buffer.
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Notes that `count` more bytes of the first segment have been written.
+    fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self.left_of_first().is_some() {
+            return;
+        }
+        self.written = 0;
+        let is_last = self.queue.len() == 1;
+        match self.queue.front_mut() {
+            Some(Segment::Small(bytes)) if is_last => bytes.clear(),
+            _ => drop(self.queue.pop_front()),
+        }
+    }
+
+    /// A buffer at the end of the queue with room for `more` bytes.
+    fn tail(&mut self, more: usize) -> &mut Vec<u8> {
+        let fits = matches!(self.queue.back(), Some(Segment::Small(bytes)) if bytes.len() + more <= LARGE * 4);
+        if !fits {
+            self.queue
+                .push_back(Segment::Small(Vec::with_capacity(more.max(256))));
+        }
+        match self.queue.back_mut() {
+            Some(Segment::Small(bytes)) => bytes,
+            _ => unreachable!("a small segment was put at the end"),
+        }
+    }
+}
+
+/// The result pipe, for the decoder to read from.
+struct Results<'a>(BorrowedFd<'a>);
+
+impl io::Read for Results<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        sys::read(self.0, buffer)
+    }
+}
+
+/// How a process ended, in the caller's words.
+pub(super) fn end_of_worker(end: sys::End, malformed: Option<&Arc<str>>) -> EndOfWorker {
+    match (malformed, end) {
+        (Some(what), _) => EndOfWorker::Malformed(what.clone()),
+        (None, sys::End::Exited(code)) => EndOfWorker::Exited(code),
+        (None, sys::End::Signalled(signal)) => EndOfWorker::Signalled(signal),
+        (None, sys::End::Unknown) => EndOfWorker::Unknown,
+    }
+}

@@ -1,0 +1,94 @@
+//! What a worker says, checked and decoded before any lock is taken.
+
+use crate::frame::{FLAG_LAST, Frame, FrameError, Kind};
+use crate::wire::{self, Hello, ItemOutcome, PartReader, TaskFailure};
+
+/// One frame of a worker.
+#[derive(Debug)]
+pub(super) enum Message {
+    Hello(Hello),
+    /// The initializer's result.
+    Ready(Vec<u8>),
+    InitializerFailed(TaskFailure),
+    /// A task's result, or why there is none.
+    Ended {
+        task: u64,
+        seq: u32,
+        outcome: Result<Vec<u8>, TaskFailure>,
+    },
+    /// Some items of a chunk, from the `first`-th of those that were sent.
+    Part {
+        task: u64,
+        seq: u32,
+        first: u32,
+        items: Vec<Item>,
+        last: bool,
+    },
+    Passed {
+        seq: u32,
+    },
+}
+
+/// How one item of a chunk ended.
+#[derive(Debug)]
+pub(super) enum Item {
+    Ended(Result<Vec<u8>, TaskFailure>),
+    Cancelled,
+}
+
+impl Message {
+    /// Says what is wrong with a frame, in words that follow "because it sent".
+    pub(super) fn decode(frame: Frame<'_>) -> Result<Self, String> {
+        let header = frame.header;
+        let (task, seq) = (header.task, header.seq);
+        let garbled = |error: wire::CodecError| {
+            format!("a `{:?}` frame that does not decode: {error}", header.kind)
+        };
+        Ok(match header.kind {
+            Kind::Hello => Self::Hello(Hello::decode(&frame.payload).map_err(garbled)?),
+            Kind::Ready => Self::Ready(frame.payload.into_owned()),
+            Kind::InitializerFailed => {
+                Self::InitializerFailed(wire::decode(&frame.payload).map_err(garbled)?)
+            }
+            Kind::Done => Self::Ended {
+                task,
+                seq,
+                outcome: Ok(frame.payload.into_owned()),
+            },
+            Kind::Failed => Self::Ended {
+                task,
+                seq,
+                outcome: Err(wire::decode(&frame.payload).map_err(garbled)?),
+            },
+            Kind::Part => {
+                let reader = PartReader::new(&frame.payload).map_err(garbled)?;
+                let first = reader.index();
+                let items = reader
+                    .map(|item| Item::decode(item.outcome))
+                    .collect::<Result<_, _>>()
+                    .map_err(garbled)?;
+                Self::Part {
+                    task,
+                    seq,
+                    first,
+                    items,
+                    last: header.flags & FLAG_LAST != 0,
+                }
+            }
+            Kind::Passed => Self::Passed { seq },
+            Kind::Task | Kind::Chunk | Kind::Initialize | Kind::Goodbye => {
+                return Err(FrameError::Unexpected(header.kind).to_string());
+            }
+        })
+    }
+}
+
+impl Item {
+    fn decode(outcome: ItemOutcome<'_>) -> Result<Self, wire::CodecError> {
+        Ok(match outcome {
+            ItemOutcome::Value(bytes) => Self::Ended(Ok(bytes.to_vec())),
+            ItemOutcome::Failure(bytes) => Self::Ended(Err(wire::decode(bytes)?)),
+            ItemOutcome::Cancelled => Self::Cancelled,
+        })
+    }
+}

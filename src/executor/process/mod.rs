@@ -1,0 +1,28 @@
+//! The process pool.
+//!
+//! | file | one line |
+//! |--|--|
+//! | `builder` | what can be chosen, and [`Builder::build`](ProcessPoolExecutorBuilder::build) |
+//! | `handle` | [`ProcessPoolExecutor`] |
+//! | `pool` | the one lock; carries out what the scheduler decides |
+//! | `reactor` | the one thread |
+//! | `reading` | reads what workers send; buries them |
+//! | `token` | who may read |
+//! | `link` | the driver's end of one worker |
+//! | `message` | what a worker says, decoded |
+//! | `job` | a task from submission to its end |
+//! | `callbacks` | the thread for `on_done` callbacks |
+
+mod builder;
+pub(crate) mod callbacks;
+mod handle;
+mod job;
+mod link;
+mod message;
+mod pool;
+mod reactor;
+mod reading;
+mod token;
+
+pub use builder::{InitializerOutput, ProcessPoolExecutorBuilder};
+pub use handle::ProcessPoolExecutor;

@@ -1,0 +1,296 @@
+//! Reading what workers send, and noticing their ends: by the reactor, or by whoever waits.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::link::{Incoming, Link, Stage, end_of_worker};
+use super::message::Message;
+use super::pool::{Effects, Gone, Pool};
+use super::token::Taken;
+use crate::error::{BuildError, TaskId};
+use crate::frame::Kind;
+
+/// How often a pipe is read before the results are handed on: a worker that never pauses must not
+/// keep them from their waiters.
+const READS: usize = 8;
+
+/// A read that brings less than this has emptied the pipe; if not, the pipe, once armed, says so.
+const FULL_READ: usize = 32 * 1024;
+
+/// There is something to read, as the reactor has been told or a submitter has seen. False says
+/// that somebody else is reading.
+pub(super) fn results(pool: &Pool, link: &Arc<Link>) -> bool {
+    let Some(mut taken) = link.token.take_for_event(&**link) else {
+        return false;
+    };
+    let mut effects = Effects::default();
+    read(pool, link, taken.reader(), &mut effects);
+    effects.leaves(link);
+    settle(pool, link, taken);
+    pool.carry_out(effects);
+    true
+}
+
+/// The reactor has been told that the process has ended.
+pub(super) fn process_ended(pool: &Pool, link: &Arc<Link>) {
+    let taken = link.token.take_at_end(&**link);
+    bury(pool, link, taken);
+}
+
+/// The worker has not done in time what it had to do; `note` notes what.
+pub(super) fn give_up(link: &Arc<Link>, note: impl FnOnce(&mut Incoming)) {
+    let mut taken = link.token.take_at_end(&**link);
+    note(taken.reader());
+    link.child.kill_group();
+    leave(taken);
+}
+
+/// A thread is about to block until `task` is done: while that is the head of its worker, this thread
+/// does the reading. See [`Host::drain`](crate::future::Host::drain).
+pub(super) fn wait_for(
+    pool: &Pool,
+    task: TaskId,
+    is_done: &dyn Fn() -> bool,
+    deadline: Option<Instant>,
+) {
+    while !is_done() {
+        let Some((link, seq)) = pool.place_to_wait(task) else {
+            return;
+        };
+        // Somebody else reads here: they, or the reactor after them, complete the task.
+        let Some(mut taken) = link.token.take_to_wait(&*link) else {
+            return;
+        };
+        if taken.reader().ended || !pool.wait_here(&link, task, seq) {
+            // Between the look and the token something happened to it.
+            let ended = taken.reader().ended;
+            leave(taken);
+            if ended {
+                return;
+            }
+            continue;
+        }
+        let woken = link.wait(link.page.is_begun(seq), deadline);
+        link.clear_waited_for();
+        let Ok(woken) = woken else {
+            leave(taken);
+            return;
+        };
+        if woken.bell {
+            link.bell.silence();
+        }
+        let mut effects = Effects::default();
+        if woken.results {
+            read(pool, &link, taken.reader(), &mut effects);
+        }
+        effects.leaves(&link);
+        if woken.process {
+            bury(pool, &link, taken);
+        } else {
+            settle(pool, &link, taken);
+        }
+        pool.carry_out(effects);
+        if woken.by_deadline() {
+            return;
+        }
+    }
+}
+
+fn leave(mut taken: Taken<'_, Incoming, Link>) {
+    if taken.reader().ended {
+        taken.leave_unarmed();
+    } else {
+        taken.leave();
+    }
+}
+
+/// Leaves the token after reading. Where nothing else tells of a process's end, the end of its pipe
+/// does.
+fn settle(pool: &Pool, link: &Arc<Link>, mut taken: Taken<'_, Incoming, Link>) {
+    if taken.reader().ended && link.child.pidfd().is_none() {
+        link.child.kill_and_reap();
+        bury(pool, link, taken);
+    } else {
+        leave(taken);
+    }
+}
+
+/// Reads what is there, and brings it to the scheduler.
+fn read(pool: &Pool, link: &Arc<Link>, incoming: &mut Incoming, effects: &mut Effects) {
+    for _ in 0..READS {
+        if read_once(pool, link, incoming, effects) < FULL_READ {
+            return;
+        }
+    }
+}
+
+/// One read; says how many bytes came.
+fn read_once(
+    pool: &Pool,
+    link: &Arc<Link>,
+    incoming: &mut Incoming,
+    effects: &mut Effects,
+) -> usize {
+    if incoming.ended {
+        return 0;
+    }
+    let count = match link.read_into(&mut incoming.decoder) {
+        Ok(0) => {
+            incoming.ended = true;
+            if incoming.stage != Stage::Ready
+                && let Some(excuse) = link.excuse()
+            {
+                incoming.failure.get_or_insert(excuse);
+                link.child.kill_group();
+            } else if !link.child.has_ended() {
+                pool.closed(link.worker, effects);
+            }
+            return 0;
+        }
+        Ok(count) => count,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
+        Err(error) => {
+            refuse(link, incoming, &format!("what cannot be read: {error}"));
+            return 0;
+        }
+    };
+    let mut messages = std::mem::take(&mut incoming.batch);
+    let decoded = decode(pool, link, incoming, &mut messages);
+    let said = if messages.is_empty() {
+        Ok(())
+    } else {
+        pool.said(link, &mut messages, effects)
+    };
+    if let Err(what) = said.and(decoded) {
+        refuse(link, incoming, &what);
+    }
+    messages.clear();
+    incoming.batch = messages;
+    count
+}
+
+/// Takes the frames that are complete out of the decoder.
+fn decode(
+    pool: &Pool,
+    link: &Arc<Link>,
+    incoming: &mut Incoming,
+    messages: &mut Vec<Message>,
+) -> Result<(), String> {
+    while let Some(frame) = incoming.decoder.next().map_err(|error| error.to_string())? {
+        let kind = frame.header.kind;
+        let message = Message::decode(frame)?;
+        incoming.stage = match (incoming.stage, kind) {
+            (Stage::Started, Kind::Hello) => Stage::Greeted,
+            (Stage::Greeted, Kind::Ready | Kind::InitializerFailed) => Stage::Ready,
+            (Stage::Ready, Kind::Hello | Kind::Ready | Kind::InitializerFailed) => {
+                let article = if kind == Kind::InitializerFailed {
+                    "an"
+                } else {
+                    "a"
+                };
+                return Err(format!("{article} `{kind:?}` frame after its start"));
+            }
+            (Stage::Ready, _) => Stage::Ready,
+            (Stage::Started | Stage::Greeted, _) => {
+                return Err(format!("a `{kind:?}` frame before it was ready"));
+            }
+        };
+        if let Err(failure) = check_start(pool, link, &message) {
+            incoming.failure.get_or_insert(failure);
+            incoming.ended = true;
+            link.child.kill_group();
+            return Ok(());
+        }
+        messages.push(message);
+    }
+    Ok(())
+}
+
+/// Looks at what a worker says before it is ready.
+fn check_start(pool: &Pool, link: &Arc<Link>, message: &Message) -> Result<(), BuildError> {
+    let initializer = pool.settings.initializer.as_ref();
+    let failed = |message: String| BuildError::Initializer {
+        function: initializer
+            .map_or_else(String::new, |initializer| initializer.function.to_owned()),
+        pid: link.pid,
+        message,
+    };
+    match message {
+        Message::Hello(hello) => pool.check_hello(link.pid, hello),
+        Message::Ready(result) => initializer.map_or(Ok(()), |initializer| {
+            (initializer.check)(result).map_err(failed)
+        }),
+        Message::InitializerFailed(failure) => Err(failed(describe(failure.clone()))),
+        _ => Ok(()),
+    }
+}
+
+fn describe(failure: crate::wire::TaskFailure) -> String {
+    use crate::wire::TaskFailure;
+    match failure {
+        TaskFailure::Panicked {
+            message,
+            location: Some(location),
+            ..
+        } => format!("panicked at {location}: {message}"),
+        TaskFailure::Panicked { message, .. } => format!("panicked: {message}"),
+        TaskFailure::ArgumentNotDecoded(message) => {
+            format!("its argument does not decode: {message}")
+        }
+        TaskFailure::ResultNotEncoded(message) => format!("its result does not encode: {message}"),
+        TaskFailure::ResultTooLarge { size } => {
+            format!("its result of {size} bytes is larger than `max_frame`")
+        }
+    }
+}
+
+/// The worker has sent something that is not of the protocol: nothing more is read from it.
+fn refuse(link: &Arc<Link>, incoming: &mut Incoming, what: &str) {
+    incoming
+        .malformed
+        .get_or_insert_with(|| format!("sent {what}").into());
+    incoming.ended = true;
+    link.discard_outbound();
+    link.child.kill_group();
+}
+
+/// The process has ended: what it sent is still brought, then its tasks are judged, and it is reaped
+/// after what is left of its group.
+fn bury(pool: &Pool, link: &Arc<Link>, mut taken: Taken<'_, Incoming, Link>) {
+    let incoming = taken.reader();
+    if incoming.buried {
+        return taken.leave_unarmed();
+    }
+    let mut effects = Effects::default();
+    // As much as a pipe can hold, many times over: the writer is dead.
+    for _ in 0..1024 {
+        if read_once(pool, link, incoming, &mut effects) == 0 {
+            break;
+        }
+    }
+    let Some(end) = link.child.try_reap() else {
+        // It lives: the event was somebody else's.
+        link.watch_process();
+        leave(taken);
+        return pool.carry_out(effects);
+    };
+    incoming.ended = true;
+    incoming.buried = true;
+    let end = end_of_worker(end, incoming.malformed.as_ref());
+    let failure = incoming.failure.take().unwrap_or_else(|| {
+        link.excuse().unwrap_or_else(|| BuildError::WorkerEnded {
+            pid: link.pid,
+            end: end.clone(),
+        })
+    });
+    link.unwatch();
+    taken.leave_unarmed();
+    pool.carry_out(effects);
+    pool.gone(Gone {
+        worker: link.worker,
+        pid: link.pid,
+        end,
+        failure,
+    });
+}

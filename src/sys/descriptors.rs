@@ -1,0 +1,124 @@
+//! Pipes and other descriptors. Every one is close-on-exec from birth.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+/// The two ends of a plain pipe.
+pub(crate) struct Pipe {
+    /// Where bytes come out.
+    pub(crate) reader: OwnedFd,
+    /// Where bytes go in.
+    pub(crate) writer: OwnedFd,
+}
+
+/// A pipe, both of whose ends block.
+pub(crate) fn pipe() -> io::Result<Pipe> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok(Pipe {
+        reader: off_standard(reader)?,
+        writer: off_standard(writer)?,
+    })
+}
+
+/// Moves a new descriptor away from the numbers of the standard streams. A program that has closed
+/// one of those gets its number for whatever is opened next; but what is printed must not end up in
+/// a pipe of ours, and a child's standard streams are put in place under these numbers.
+pub(super) fn off_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    fork_of(fd)
+}
+
+/// `/dev/null`, for reading and writing.
+pub(crate) fn null() -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(
+        "/dev/null",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// Another descriptor of the same open file.
+pub(crate) fn fork_of(fd: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(fd, 3)?)
+}
+
+/// Makes reads and writes through this end return `WouldBlock` instead of waiting. The two ends of
+/// a pipe are separate open files, so the other end keeps blocking.
+pub(super) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(&fd)?;
+    Ok(rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
+}
+
+impl Pipe {
+    /// Makes our reading end non-blocking, and leaves the writing end as it is.
+    pub(crate) fn with_nonblocking_reader(self) -> io::Result<Self> {
+        set_nonblocking(&self.reader)?;
+        Ok(self)
+    }
+
+    /// Makes our writing end non-blocking, and leaves the reading end as it is.
+    pub(crate) fn with_nonblocking_writer(self) -> io::Result<Self> {
+        set_nonblocking(&self.writer)?;
+        Ok(self)
+    }
+}
+
+/// One `read(2)`, again if a signal came between.
+pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::io::read(fd, &mut *buffer))?)
+}
+
+/// One `write(2)`, again if a signal came between.
+pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::io::write(fd, bytes))?)
+}
+
+/// A descriptor that one thread can make readable for another one that waits in `ppoll`.
+pub(crate) struct Doorbell(OwnedFd);
+
+impl Doorbell {
+    /// A silent one.
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self(off_standard(eventfd(0, flags)?)?))
+    }
+
+    /// Makes it readable. Cannot fail: the counter holds 2⁶⁴ − 2 rings, and a full one is readable
+    /// all the more.
+    pub(crate) fn ring(&self) {
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    /// Makes it silent again.
+    pub(crate) fn silence(&self) {
+        let mut count = [0; 8];
+        let read: Result<usize, Errno> = rustix::io::read(&self.0, &mut count[..]);
+        // `WouldBlock` says that it was silent already.
+        let _ = read;
+    }
+}
+
+impl AsFd for Doorbell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Another descriptor of the same open file, whose number is none of `taken`.
+pub(crate) fn duplicate_beside(fd: impl AsFd, taken: &[RawFd]) -> io::Result<OwnedFd> {
+    let mut from = 3;
+    loop {
+        let copy = rustix::io::fcntl_dupfd_cloexec(&fd, from)?;
+        if !taken.contains(&copy.as_raw_fd()) {
+            return Ok(copy);
+        }
+        from = copy.as_raw_fd() + 1;
+    }
+}

@@ -1,0 +1,169 @@
+//! What a worker changes in its own process, each as one step.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::io::FdFlags;
+
+use super::control::ControlSocket;
+use super::descriptors::null;
+
+/// A variable of this process's environment.
+pub(crate) fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// Removes a variable, so that no grandchild sees it.
+pub(crate) fn remove_from_environment(name: &str) {
+    // SAFETY: `init()` documents that it is called before the program starts threads, and only a
+    // process started as a worker comes here: under libtest the one other thread waits for the test
+    // that calls `init()`. So nobody reads the environment meanwhile.
+    unsafe { std::env::remove_var(name) };
+}
+
+/// Takes the control socket from standard input and puts `/dev/null` there. `None`: what is there
+/// is not a control socket, and it was left alone.
+pub(crate) fn take_standard_input(above: RawFd) -> io::Result<Option<ControlSocket>> {
+    let copy = match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), above) {
+        Ok(copy) => copy,
+        // Standard input is closed.
+        Err(rustix::io::Errno::BADF) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Ok(socket) = ControlSocket::recognise(copy) else {
+        return Ok(None);
+    };
+    rustix::stdio::dup2_stdin(null()?)?;
+    Ok(Some(socket))
+}
+
+/// Tells the driver of a worker that never reached `init()`, through the socket that still is this
+/// process's standard input. With it the worker's pipes are closed, which have not been taken from it.
+pub(crate) fn say_on_standard_input(bytes: &[u8]) {
+    if let Ok(Some(socket)) = take_standard_input(3) {
+        // The driver may be gone; then nobody is left to be told.
+        let _ = socket.send(bytes, &[]);
+    }
+}
+
+/// Puts a descriptor in the place of standard output.
+pub(crate) fn adopt_standard_output(fd: OwnedFd) -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stdout(fd)?)
+}
+
+/// Gives a descriptor the number `number`, inheritable by children, closing what was there.
+pub(crate) fn place_at(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: `dup2` takes any two numbers. What it closes at `number` is not owned by anything in
+    // this program: the caller is a worker that has just been started, has moved its own descriptors
+    // above all such numbers, and was told that the user wants this very number.
+    // https://man7.org/linux/man-pages/man2/dup.2.html
+    let placed = unsafe { libc::dup2(fd.as_raw_fd(), number) };
+    if placed == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Closes every descriptor above 2 that came across exec (and so is not close-on-exec), except those
+/// in `kept`. What this program opened itself since is close-on-exec and stays.
+pub(crate) fn close_foreign(kept: &[RawFd]) {
+    for number in open_descriptors() {
+        if number <= 2 || kept.contains(&number) {
+            continue;
+        }
+        // SAFETY: only to ask for its flags; if the number is not open, the system says so.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+        if let Ok(flags) = rustix::io::fcntl_getfd(borrowed)
+            && !flags.contains(FdFlags::CLOEXEC)
+        {
+            // SAFETY: the descriptor was inherited across exec by accident; nothing in this program
+            // knows of it, since Rust's standard library and this crate open everything
+            // close-on-exec, and the worker runs nothing of its user's yet.
+            drop(unsafe { OwnedFd::from_raw_fd(number) });
+        }
+    }
+}
+
+/// Says something on standard error, which may be closed.
+pub(crate) fn tell_user(what: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    // `eprintln!` would panic where it cannot print.
+    let _ = writeln!(io::stderr(), "procession: {what}");
+}
+
+/// Starts a thread that no signal handler of the program's runs on: they are for its own threads,
+/// whose system calls they may be meant to interrupt.
+pub(crate) fn with_signals_blocked<T>(start_thread: impl FnOnce() -> T) -> T {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` makes a set of the first place; `pthread_sigmask` reads that and makes one
+    // of the second. Neither keeps the places.
+    // https://man7.org/linux/man-pages/man3/pthread_sigmask.3.html
+    let changed = unsafe {
+        libc::sigfillset(all.as_mut_ptr()) == 0
+            && libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
+    };
+    let result = start_thread();
+    if changed {
+        // SAFETY: `before` was made by the call above, which succeeded.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+        }
+    }
+    result
+}
+
+/// The numbers of the open descriptors; without `/proc`, all numbers that may be.
+fn open_descriptors() -> Vec<RawFd> {
+    if let Ok(folder) = std::fs::read_dir("/proc/self/fd") {
+        let numbers = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        // Collected first: the list contains the descriptor through which it is read.
+        return numbers.collect();
+    }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    (3..limit.unwrap_or(u64::MAX).min(65_536) as RawFd).collect()
+}
+
+/// Gives the process the name that `ps` and `top` show: execution through a descriptor leaves the
+/// descriptor's number there.
+pub(crate) fn name_process(name: &OsStr) {
+    let mut bytes = name.as_encoded_bytes().to_vec();
+    bytes.truncate(15);
+    // The process bears the name of its first thread, which is another one than this under libtest.
+    if std::fs::write("/proc/self/comm", &bytes).is_err()
+        && let Ok(name) = CString::new(bytes)
+    {
+        // A name is a courtesy.
+        let _ = rustix::thread::set_name(&name);
+    }
+}
+
+/// Lets this process be continued, should it be stopped, when the thread that started it ends: a
+/// stopped process cannot notice that its driver is gone. (The kernel does so by itself only where
+/// it finds the process group orphaned, which it is not in every session.)
+pub(crate) fn continue_when_parent_ends() {
+    // A kernel that knows no such thing leaves a stopped worker to whoever stopped it.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
+}
+
+/// Ends this process at once, and its process group with it if it leads one.
+pub(crate) fn die_with_group() -> ! {
+    if rustix::process::getpgrp() == rustix::process::getpid() {
+        let _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
+    }
+    end_now(1)
+}
+
+/// Ends this process without running anything of it.
+pub(crate) fn end_now(code: i32) -> ! {
+    // SAFETY: `_exit` takes any number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// The number of a descriptor, for messages to another process.
+#[expect(dead_code, reason = "for handles that travel with tasks")]
+pub(crate) fn number_of(fd: impl AsFd) -> RawFd {
+    fd.as_fd().as_raw_fd()
+}

@@ -1,0 +1,95 @@
+//! One page of memory that the driver and one worker share.
+
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::{self, NonNull};
+
+use rustix::fs::{
+    MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create,
+};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::descriptors::off_standard;
+use crate::page::Page;
+
+const SIZE: usize = size_of::<Page>();
+
+/// What must be sealed before a mapping can be trusted to stay: a file that shrinks under a mapping
+/// turns every access into SIGBUS.
+const SEALS: SealFlags = SealFlags::SHRINK
+    .union(SealFlags::GROW)
+    .union(SealFlags::SEAL);
+
+/// A mapping of the status page; unmapped on drop.
+pub(crate) struct SharedPage(NonNull<Page>);
+
+impl SharedPage {
+    /// A new page of zeros, and the descriptor by which another process can map it too.
+    pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
+        let memory = memfd_create(
+            "procession-status",
+            MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+        )?;
+        let memory = off_standard(memory)?;
+        ftruncate(&memory, SIZE as u64)?;
+        fcntl_add_seals(&memory, SEALS)?;
+        Ok((Self::map(&memory)?, memory))
+    }
+
+    /// Maps a page made by another process, after checking that it has the size and the seals.
+    pub(crate) fn attach(memory: impl AsFd) -> io::Result<Self> {
+        let sealed = fcntl_get_seals(&memory)?.contains(SEALS);
+        if !sealed || fstat(&memory)?.st_size != SIZE as i64 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "not a status page",
+            ));
+        }
+        Self::map(memory)
+    }
+
+    fn map(memory: impl AsFd) -> io::Result<Self> {
+        // SAFETY: a fresh mapping at an address of the system's choice touches no memory of this
+        // program. The file is `SIZE` long and sealed against shrinking, so all of it stays
+        // accessible. https://man7.org/linux/man-pages/man2/mmap.2.html
+        let address = unsafe {
+            mmap(
+                ptr::null_mut(),
+                SIZE,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                memory,
+                0,
+            )?
+        };
+        NonNull::new(address.cast())
+            .map(Self)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
+    }
+}
+
+impl Deref for SharedPage {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        // SAFETY: the mapping is `SIZE` bytes of initialised memory (zeros from the start), aligned
+        // to a page, and lives until drop. `Page` is made of atomics only, for which every bit
+        // pattern is valid and which may change under a shared reference, by other processes too.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for SharedPage {
+    fn drop(&mut self) {
+        // SAFETY: this mapping was made by `map` with this size, and the references handed out by
+        // `deref` borrow from `self`, so none is left.
+        let unmapped = unsafe { munmap(self.0.as_ptr().cast(), SIZE) };
+        debug_assert!(unmapped.is_ok(), "a mapping of ours can be unmapped");
+    }
+}
+
+// SAFETY: `Page` is `Sync` (atomics), and a mapping belongs to the process, not to a thread.
+unsafe impl Send for SharedPage {}
+// SAFETY: as above; all access goes through `&Page`.
+unsafe impl Sync for SharedPage {}

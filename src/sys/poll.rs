@@ -1,0 +1,156 @@
+//! Waiting for descriptors.
+//!
+//! The reactor uses epoll through rustix: safe calls, one system call to arm a pipe, and none
+//! besides `epoll_wait` to sleep. (The `polling` crate sets a timer descriptor before each wait.)
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::descriptors::{Doorbell, off_standard};
+
+/// What a [`Poller`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// The key the descriptor was added with.
+    pub(crate) key: u64,
+}
+
+/// The reactor's list of descriptors. Each is armed for one event and then silent until armed again.
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    bell: Doorbell,
+}
+
+/// The bell's key; no descriptor is added with it.
+const BELL: u64 = u64::MAX;
+
+impl Poller {
+    /// An empty one: two descriptors.
+    pub(crate) fn new() -> io::Result<Self> {
+        let poller = Self {
+            epoll: off_standard(epoll::create(CreateFlags::CLOEXEC)?)?,
+            bell: Doorbell::new()?,
+        };
+        epoll::add(
+            &poller.epoll,
+            &poller.bell,
+            EventData::new_u64(BELL),
+            EventFlags::IN,
+        )?;
+        Ok(poller)
+    }
+
+    /// Adds a descriptor, silent as [`Poller::disarm`] has it. It leaves when it is closed, or by [`Poller::remove`].
+    pub(crate) fn add(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            EventData::new_u64(key),
+            EventFlags::ONESHOT,
+        )?)
+    }
+
+    /// Reports once that `fd` can be read, or that its other end is gone.
+    pub(crate) fn arm_read(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        self.modify(fd, key, EventFlags::IN | EventFlags::ONESHOT)
+    }
+
+    /// Reports once that `fd` can be written.
+    pub(crate) fn arm_write(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        self.modify(fd, key, EventFlags::OUT | EventFlags::ONESHOT)
+    }
+
+    /// Makes it silent, but for a hang-up, which epoll reports (once) whatever it was asked for.
+    pub(crate) fn disarm(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        self.modify(fd, key, EventFlags::ONESHOT)
+    }
+
+    fn modify(&self, fd: impl AsFd, key: u64, flags: EventFlags) -> io::Result<()> {
+        Ok(epoll::modify(
+            &self.epoll,
+            fd,
+            EventData::new_u64(key),
+            flags,
+        )?)
+    }
+
+    /// Forgets a descriptor.
+    pub(crate) fn remove(&self, fd: impl AsFd) {
+        // Not being in the list any more is what was asked for.
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
+    /// Makes a thread in [`Poller::wait`] return.
+    pub(crate) fn notify(&self) {
+        self.bell.ring();
+    }
+
+    /// Waits until something is ready, the deadline passes or [`Poller::notify`] is called.
+    pub(crate) fn wait(&self, ready: &mut Vec<Ready>, deadline: Option<Instant>) -> io::Result<()> {
+        ready.clear();
+        let mut events = [epoll::Event {
+            flags: EventFlags::empty(),
+            data: EventData::new_u64(0),
+        }; 64];
+        let timeout = deadline.map(time_left);
+        let count = match epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()) {
+            Ok(count) => count,
+            Err(Errno::INTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        for event in &events[..count] {
+            let data = event.data;
+            if data.u64() == BELL {
+                self.bell.silence();
+            } else {
+                ready.push(Ready { key: data.u64() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until one of at most four descriptors can be read or has lost its other end; bit `i` of the
+/// answer stands for the i-th. Zero: the deadline passed.
+pub(crate) fn wait_for(fds: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io::Result<u32> {
+    debug_assert!(!fds.is_empty() && fds.len() <= 4, "one to four descriptors");
+    let mut list: [PollFd<'_>; 4] =
+        std::array::from_fn(|i| PollFd::from_borrowed_fd(fds[i.min(fds.len() - 1)], PollFlags::IN));
+    let list = &mut list[..fds.len()];
+    loop {
+        let timeout = deadline.map(time_left);
+        match poll(list, timeout.as_ref()) {
+            Ok(_) => break,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(list
+        .iter()
+        .enumerate()
+        .filter(|(_, fd)| !fd.revents().is_empty())
+        .map(|(i, _)| 1 << i)
+        .sum())
+}
+
+/// Waits until the other end of a socket is gone, whatever lies in it unread.
+pub(crate) fn wait_for_hangup(fd: BorrowedFd<'_>) {
+    let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+    while let Err(Errno::INTR) = poll(&mut list, None) {}
+}
+
+fn time_left(deadline: Instant) -> Timespec {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // A day is as good as for ever, since the caller looks again; and `epoll_wait`, which old kernels
+    // have in place of `epoll_pwait2`, counts no more than 24 days.
+    let left = left.min(Duration::from_secs(24 * 3600));
+    Timespec {
+        tv_sec: left.as_secs() as i64,
+        tv_nsec: i64::from(left.subsec_nanos()),
+    }
+}

@@ -1,0 +1,171 @@
+//! The first moments of a worker, as named steps in their order.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::serve::Server;
+use crate::registry::registry;
+use crate::run;
+use crate::sys::{self, ControlSocket, Program, SharedPage};
+use crate::wire::{self, BinaryId, Hello, Setup};
+
+/// Turns this process into a worker that serves tasks on this thread until its driver says goodbye.
+pub(super) fn take_over(mut control: ControlSocket) -> ! {
+    let server = match prepare(&mut control) {
+        Ok(Some(server)) => server,
+        // The driver is gone, or gave up on this worker.
+        Ok(None) => sys::die_with_group(),
+        Err(error) => give_up(&control, &error),
+    };
+    let control = Arc::new(control);
+    if let Err(error) = watch_driver(control.clone()) {
+        give_up(&control, &error);
+    }
+    server.serve()
+}
+
+/// The driver is told why; should it be gone, nobody is left to be told.
+fn give_up(control: &ControlSocket, error: &io::Error) -> ! {
+    let mut words = wire::CANNOT_START.to_vec();
+    words.extend_from_slice(error.to_string().as_bytes());
+    let _ = control.send(&words, &[]);
+    sys::end_now(1)
+}
+
+/// What came over the control socket.
+struct Received {
+    setup: Setup,
+    tasks: OwnedFd,
+    results: OwnedFd,
+    page: SharedPage,
+    stdout: Option<OwnedFd>,
+    kept: Vec<OwnedFd>,
+}
+
+fn prepare(control: &mut ControlSocket) -> io::Result<Option<Server>> {
+    let Some(received) = receive_setup(control)? else {
+        return Ok(None);
+    };
+    let Received {
+        setup,
+        tasks,
+        results,
+        page,
+        stdout,
+        kept,
+    } = received;
+
+    // What has come moves away from every number that the user wants to see again.
+    let aside = |fd: OwnedFd| sys::duplicate_beside(fd, &setup.kept);
+    let (tasks, results) = (aside(tasks)?, aside(results)?);
+    let stdout = stdout.map(aside).transpose()?;
+    let kept = kept
+        .into_iter()
+        .map(aside)
+        .collect::<io::Result<Vec<_>>>()?;
+    *control = control.duplicate_beside(&setup.kept)?;
+
+    sys::close_foreign(&setup.kept);
+    place_kept(&setup.kept, kept)?;
+    if let Some(stdout) = stdout {
+        sys::adopt_standard_output(stdout)?;
+    }
+    name_process();
+    sys::continue_when_parent_ends();
+    run::capture_panics();
+
+    let hello = hello(&setup).map_err(io::Error::other)?;
+    Ok(Some(Server::new(tasks, results, page, setup, hello)))
+}
+
+fn receive_setup(control: &ControlSocket) -> io::Result<Option<Received>> {
+    let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let (message, descriptors) = control.receive()?;
+    if message.is_empty() {
+        return Ok(None);
+    }
+    let setup = Setup::decode(&message).map_err(|error| {
+        malformed(&format!(
+            "the driver's first message does not decode: {error}"
+        ))
+    })?;
+    let expected = 3 + usize::from(setup.stdout) + setup.kept.len();
+    if descriptors.len() != expected {
+        return Err(malformed("the driver passed too few descriptors"));
+    }
+    let mut descriptors = descriptors.into_iter();
+    let mut next = || {
+        descriptors
+            .next()
+            .ok_or_else(|| malformed("the driver passed too few descriptors"))
+    };
+    let (tasks, results, memory) = (next()?, next()?, next()?);
+    let stdout = if setup.stdout { Some(next()?) } else { None };
+    let page = SharedPage::attach(memory)?;
+    Ok(Some(Received {
+        setup,
+        tasks,
+        results,
+        page,
+        stdout,
+        kept: descriptors.collect(),
+    }))
+}
+
+fn place_kept(numbers: &[RawFd], kept: Vec<OwnedFd>) -> io::Result<()> {
+    for (number, fd) in numbers.iter().zip(kept) {
+        sys::place_at(fd.as_fd(), *number)?;
+    }
+    Ok(())
+}
+
+fn name_process() {
+    let own = std::env::args_os().next();
+    let name = own.as_deref().map(Path::new).and_then(Path::file_name);
+    sys::name_process(name.unwrap_or(OsStr::new("procession")));
+}
+
+/// A second thread waits for the driver's end of the control socket to close, and ends this process
+/// and its group, whatever the first thread is doing. ("The parent's death" would be a signal to this
+/// process alone, and its children would stay.)
+fn watch_driver(control: Arc<ControlSocket>) -> io::Result<()> {
+    let watch = move || {
+        sys::wait_for_hangup(control.as_fd());
+        sys::die_with_group()
+    };
+    // It calls two functions of the system's, and never one of the program's.
+    let thread = std::thread::Builder::new()
+        .name("procession-watch".into())
+        .stack_size(64 * 1024);
+    sys::with_signals_blocked(|| thread.spawn(watch)).map(drop)
+}
+
+fn hello(setup: &Setup) -> Result<Hello, String> {
+    let registry = registry().map_err(ToString::to_string)?;
+    let same = registry.fingerprint() == setup.registry;
+    let functions = if same {
+        Vec::new()
+    } else {
+        registry
+            .functions()
+            .iter()
+            .map(|f| (f.name.to_owned(), f.signature_hash))
+            .collect()
+    };
+    let binary = Program::origin_of_this_process().map(|origin| BinaryId {
+        dev: origin.device,
+        ino: origin.inode,
+        size: origin.size,
+        mtime: origin.modified,
+    });
+    Ok(Hello {
+        protocol: wire::PROTOCOL,
+        registry: registry.fingerprint(),
+        functions,
+        pid: std::process::id(),
+        binary,
+    })
+}
