@@ -1,0 +1,2 @@
+#[procession::main]
+fn start() {}

@@ -1,0 +1,5 @@
+//! A program without functions.
+
+fn main() {
+    procession::init();
+}
