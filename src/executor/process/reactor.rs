@@ -220,15 +220,21 @@ mod tests {
         Pool::new(settings, 1).unwrap()
     }
 
-    #[test]
-    fn whoever_sees_the_end_of_a_task_may_count_on_its_room() {
-        let pool = pool_without_workers();
+    /// A task that waits for a worker.
+    fn queued(pool: &Arc<Pool>) -> crate::future::RawFuture {
         let function = &registry().unwrap().functions()[0];
         let permit = pool.gate().try_enter().unwrap();
         let call = Call::task(function, |_| Ok(())).unwrap();
         let Ok(Promises::One(future)) = pool.clone().begin(permit, call) else {
             panic!("an open pool takes a task");
         };
+        future
+    }
+
+    #[test]
+    fn whoever_sees_the_end_of_a_task_may_count_on_its_room() {
+        let pool = pool_without_workers();
+        let future = queued(&pool);
         struct Enters(Arc<Pool>, std::sync::OnceLock<bool>);
         impl std::task::Wake for Enters {
             fn wake(self: Arc<Self>) {
@@ -247,12 +253,7 @@ mod tests {
     #[test]
     fn a_reactor_that_panics_leaves_nobody_waiting() {
         let pool = pool_without_workers();
-        let function = &registry().unwrap().functions()[0];
-        let permit = pool.gate().try_enter().unwrap();
-        let call = Call::task(function, |_| Ok(())).unwrap();
-        let Ok(Promises::One(future)) = pool.clone().begin(permit, call) else {
-            panic!("an open pool takes a task");
-        };
+        let future = queued(&pool);
         let reactor = std::thread::spawn({
             let pool = pool.clone();
             move || {

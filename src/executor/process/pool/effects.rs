@@ -12,7 +12,7 @@ use crate::executor::process::link::Link;
 #[derive(Default)]
 pub(in crate::executor::process) struct Effects {
     pub(super) endings: Endings,
-    /// Dropped last: their permits come back.
+    /// Dropped before the endings are told: their permits come back.
     pub(super) jobs: SmallVec<[Job; 1]>,
     pub(super) flush: SmallVec<[Arc<Link>; 2]>,
     pub(super) wake_reactor: bool,
