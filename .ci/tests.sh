@@ -9,9 +9,13 @@ command=$(bash .ci/readme.sh 'cargo test')
 echo "+ $command"
 bash -euc "$command"
 
+# Without any feature there is less of it, and that works too.
+echo '+ cargo test --lib --no-default-features'
+cargo test --lib --no-default-features
+
 if cargo nextest --version > /dev/null 2>&1; then
-    echo '+ cargo nextest run --workspace'
-    cargo nextest run --workspace
+    echo '+ cargo nextest run --workspace --all-features'
+    cargo nextest run --workspace --all-features
 else
     echo 'SKIPPED: nextest is not here'
 fi

@@ -37,8 +37,34 @@ const ECHO: &str = "--echo";
 
 type Error = Box<dyn std::error::Error>;
 
+/// Tasks of a millisecond in one turn with and without replacements.
+const LONG_TASKS: u64 = 2_000;
+
+/// How often it is the turn of each.
+const LONG_ROUNDS: usize = 5;
+
+/// The argument that measures replacements alone.
+const REPLACEMENTS: &str = "--replacements";
+
 #[procession::task]
 fn noop(n: u64) -> u64 {
+    n
+}
+
+/// Works for a millisecond.
+#[procession::task]
+fn work(n: u64) -> u64 {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1) {
+        std::hint::spin_loop();
+    }
+    n
+}
+
+/// Is away for a millisecond.
+#[procession::task]
+fn nap(n: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(1));
     n
 }
 
@@ -51,6 +77,9 @@ fn main() -> Result<(), Error> {
         println!("nothing is measured: run `cargo bench --bench figures`");
         return Ok(());
     }
+    if std::env::args().any(|argument| argument == REPLACEMENTS) {
+        return replacements();
+    }
     let every_cpu = sched_getaffinity(None)?;
     let one_cpu = first_of(&every_cpu);
     // Threads and processes started from here on are pinned with this one.
@@ -60,7 +89,8 @@ fn main() -> Result<(), Error> {
     many_tasks()?;
     sched_setaffinity(None, &every_cpu)?;
     println!("\nthe same on {} CPUs", every_cpu.count());
-    many_tasks()
+    many_tasks()?;
+    replacements()
 }
 
 // ---- one task at a time ----
@@ -259,6 +289,54 @@ fn print_rate(name: &str, took: Duration, tasks: u64) {
         "  {name:<29} {seconds:>7.3} s {:>9.0} tasks/s",
         tasks as f64 / seconds
     );
+}
+
+// ---- workers that are replaced ----
+
+/// What replacements cost. On machines with as many CPUs as workers, a task that works leaves no CPU to start a worker on: what
+/// is measured then is the machine, too.
+fn replacements() -> Result<(), Error> {
+    println!(
+        "\n{LONG_TASKS} tasks of 1 ms, 2 workers, replaced after 25 tasks: medians of {LONG_ROUNDS} turns"
+    );
+    let lasting = ProcessPoolExecutor::builder().max_workers(2).build()?;
+    let replaced = ProcessPoolExecutor::builder()
+        .max_workers(2)
+        .max_tasks_per_child(25)
+        .build()?;
+    let mut ratios = [Vec::new(), Vec::new()];
+    for round in 0..=LONG_ROUNDS {
+        for (ratios, is_work) in ratios.iter_mut().zip([false, true]) {
+            let without = run_all(&lasting, is_work)?;
+            let with = run_all(&replaced, is_work)?;
+            if round > 0 {
+                ratios.push(without.as_secs_f64() / with.as_secs_f64());
+            }
+        }
+    }
+    for (mut ratios, name) in ratios.into_iter().zip(["that wait", "that work"]) {
+        ratios.sort_by(f64::total_cmp);
+        let ratio = 100.0 * ratios[ratios.len() / 2];
+        let (least, most) = (100.0 * ratios[0], 100.0 * ratios[ratios.len() - 1]);
+        let verdict = verdict(ratio >= 90.0);
+        println!(
+            "  tasks {name:<22} {ratio:>6.1} % of the throughput without ({least:.0} to {most:.0}), goal ≥ 90 %: {verdict}"
+        );
+    }
+    Ok(())
+}
+
+fn run_all(pool: &ProcessPoolExecutor, is_work: bool) -> Result<Duration, Error> {
+    let begun = Instant::now();
+    let futures = (0..LONG_TASKS).map(|n| match is_work {
+        true => pool.submit(work, n),
+        false => pool.submit(nap, n),
+    });
+    let futures = futures.collect::<Result<Vec<_>, _>>()?;
+    for (n, future) in (0..).zip(futures) {
+        check(future.wait()?, n)?;
+    }
+    Ok(begun.elapsed())
 }
 
 /// The same work in Python.

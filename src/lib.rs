@@ -27,8 +27,8 @@
 //!
 //! Workers are this same program, started anew. [`init()`](init()) is the first line of `main`, and the place where a
 //! worker parts from the program: in a worker it never returns. Then a [`ProcessPoolExecutor`] can be
-//! made; its [builder](ProcessPoolExecutor::builder) has the options, among them a function that every
-//! worker runs [first](ProcessPoolExecutorBuilder::initializer).
+//! made; its [builder](ProcessPoolExecutor::builder) has the options: how many workers there are and how long they last, what they may
+//! take, where their output goes, a function that every worker runs [first](ProcessPoolExecutorBuilder::initializer).
 //!
 //! ```standalone_crate
 //! use procession::ProcessPoolExecutor;
@@ -146,6 +146,45 @@
 //! is a [`SubmitError`], an executor that cannot start a [`BuildError`]. An error's `Display` leaves its cause to
 //! [`source`](std::error::Error::source).
 //!
+//! [`when_things_go_wrong`] has a row for every way to fail.
+//!
+//! # Time limits, cancelling, retries
+//!
+//! [`call`](ProcessPoolExecutor::call) says more about a call than its arguments. A task that runs for too long is ended together
+//! with its worker, in [steps](ProcessPoolExecutorBuilder::cancel_grace) that can give it time to clean up: in the first, it is
+//! told by [`is_cancelled()`](fn@is_cancelled). [`Future::cancel`] takes back what has not begun, [`Future::kill`] ends also
+//! what runs. Neither ever hits another task.
+//!
+//! ```standalone_crate
+//! # use std::time::Duration;
+//! # use procession::{ProcessPoolExecutor, Retry, TaskError};
+//! #[procession::task]
+//! fn ponder(question: String) -> u32 {
+//!     loop {
+//!         std::thread::yield_now();
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # procession::init();
+//! let pool = ProcessPoolExecutor::builder()
+//!     .max_workers(1)
+//!     .deadline(Duration::from_secs(3600)) // of every task that has no other
+//!     .max_tasks_per_child(1000)
+//!     .build()?;
+//! let future = pool
+//!     .call(ponder)
+//!     .timeout(Duration::from_millis(50))
+//!     .retry(Retry::times(1))
+//!     .submit("the ultimate one".to_owned())?;
+//! match future.wait() {
+//!     Err(TaskError::TimeLimit(limit)) => assert_eq!(limit.attempts, 2),
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Shut down
 //!
 //! Dropping an executor waits until everything submitted has run (while a panic unwinds, it kills its workers
@@ -259,23 +298,23 @@
 //! # Threads
 //!
 //! A process pool starts one thread in this process, `procession-reactor`. A second one,
-//! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due, and
-//! `procession-timer` is there while a stream or [`wait_async`] has a time limit. A worker runs its tasks on
-//! its main thread; a second one watches for the end of this process.
+//! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due,
+//! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is
+//! [captured](Stdio::Capture), or their records are forwarded. A worker runs its tasks on its main thread; a second one watches for the end of this process.
 //!
 //! # Features
 //!
 //! * `macros` (default): the attributes [`task`](macro@task) and [`main`](macro@main). Without it there are
 //!   [`register!`] and [`init()`](init()).
 //! * `json`: `Json`, for values that the wire format cannot carry.
+//! * `log`, `tracing`: `forward_records` of the [builder](ProcessPoolExecutorBuilder), for what workers say through the crate of that
+//!   name to be said again in this process, with its level, target and fields, and with the worker and the task that said it.
 //!
 //! # What is not supported
 //!
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
 //! * Forking: workers start anew, and share no memory and no open files with this process.
-//! * Time limits for single tasks, cancelling a task that runs, retries, priorities, and replacing a worker after a number
-//!   of tasks. [`Shutdown::Kill`] is what ends a running task.
 //! * `Process`, queues, pipes, locks, shared memory and managers of `multiprocessing`.
 //! * More than one machine.
 //!
@@ -293,12 +332,14 @@ extern crate self as procession;
 // The order of these lines is the order of dependency: a module names only modules declared
 // before it (tests/tidy.rs).
 mod primitives;
+mod context;
 mod error;
 mod failure;
 #[cfg(feature = "json")]
 mod json;
 mod frame;
 mod wire;
+mod record;
 mod registry;
 mod run;
 mod future;
@@ -311,9 +352,14 @@ mod executor;
 #[doc(hidden)]
 pub mod fuzzing;
 
+#[doc = include_str!("../docs/when-things-go-wrong.md")]
+pub mod when_things_go_wrong {}
+
+pub use context::is_cancelled;
 pub use executor::{
-    Executor, ExecutorExt, InitializerOutput, InlineExecutor, Map, ProcessPoolExecutor,
-    ProcessPoolExecutorBuilder, Shutdown, ThreadPoolExecutor, TryMap, TryMapError, default_workers,
+    Call, Executor, ExecutorExt, InitializerOutput, InlineExecutor, Map, OutputLine, OutputStream,
+    ProcessPoolExecutor, ProcessPoolExecutorBuilder, Retry, Shutdown, Stdio, ThreadPoolExecutor,
+    TryMap, TryMapError, default_workers,
 };
 pub use failure::Failure;
 #[cfg(feature = "json")]
@@ -329,12 +375,12 @@ pub mod __private {
 pub use worker::{in_worker, init};
 
 pub use error::{
-    BuildError, EndOfWorker, Panic, ShutdownError, SubmitError, TaskError, TaskId, TrySubmitError,
-    WorkerLost,
+    BuildError, EndOfWorker, Panic, ShutdownError, SubmitError, TaskError, TaskId, TimeLimit,
+    TimeLimitKind, TrySubmitError, WorkerLost,
 };
 pub use future::{
-    AsCompleted, AsCompletedTimeout, Awaiting, Completes, Future, Promise, ReturnWhen, Streamable,
-    Streamed, WaitAsync, Waited, as_completed, wait, wait_async,
+    AsCompleted, AsCompletedTimeout, Awaiting, Completes, Future, Kill, Promise, ReturnWhen,
+    Streamable, Streamed, WaitAsync, Waited, as_completed, wait, wait_async,
 };
 
 /// The program in the README is compiled and run with the other examples.

@@ -17,6 +17,18 @@
 //!                              (seq, RECALLED)
 //! ```
 //!
+//! A second word, `run`, says what has become of the run of a begun task: at which item of its chunk the
+//! worker is (0 for a single task), and whether that item may still be followed by anything.
+//!
+//! ```text
+//!                        worker: advance
+//!   (item, RUNNING) ────────────────────────▶ (item + 1, RUNNING) ─▶ …
+//!          │    └──────────────────────┐
+//!          │ driver: condemn           │ worker: end
+//!          ▼                           ▼
+//!   (item, CONDEMNED)            (item, ENDED)
+//! ```
+//!
 //! * Only the driver stores `SENT`, and only into a slot whose earlier task is *passed*: a result, a
 //!   failure or a `Passed` frame has come for it or for a later one. A worker writes nothing to a slot after
 //!   it has sent such a frame for it. So at that moment the slot has one writer.
@@ -24,8 +36,12 @@
 //!   one of them wins, and the other one sees that it lost. So a recalled task has not begun and
 //!   never will, also if its worker is stopped in between.
 //! * `BEGUN` and `RECALLED` are left only by the next `send`.
-//! * `cancel` belongs to the driver, `item`, `started_ns` and `elapsed_ns` to the worker from `SENT` until
-//!   it has passed. `send` resets all four.
+//! * `RUNNING` is left likewise by one compare-and-swap, by the worker (to the next item, or to its end) or by the driver,
+//!   to `CONDEMNED`. A worker that finds itself condemned sends what it has, and begins nothing any more: no item, no
+//!   task. So a driver that has won may kill the worker, whatever time that takes, and hits nobody but the
+//!   item that it meant; and one that has lost knows that it comes too late.
+//! * `cancel` and `stop_item` belong to the driver, `started_ns`, `elapsed_ns` and `resident_kib` to the worker from `SENT`
+//!   until it has passed. `send` resets all of them.
 //!
 //! # Orderings
 //!
@@ -34,7 +50,9 @@
 //! * `begin` writes `started_ns` before it swaps (Release), and the driver reads the state with Acquire: a
 //!   driver that sees `BEGUN` sees the start time. (A worker that loses has written a time into a slot that is
 //!   recalled; nobody reads it.)
-//! * `item` and `elapsed_ns` are words by themselves: nothing else is read because of them. They are
+//! * `advance` stores the next item's start time before it swaps (Release), and the driver reads `run` first (Acquire): the time
+//!   that it sees is that of the item that it has seen, or of a later one, never of an earlier one.
+//! * `elapsed_ns` and `resident_kib` are words by themselves: nothing else is read because of them. They are
 //!   stored with Release all the same, which costs nothing on x86 and one cheap instruction on ARM.
 //! * That a slot's earlier user is passed is learnt from a pipe. The system's own locks in `write` and `read` order
 //!   what the worker wrote before what the driver does then; the models use an atomic for it.
@@ -53,6 +71,13 @@ const SENT: u64 = 1;
 const BEGUN: u64 = 2;
 const RECALLED: u64 = 3;
 
+// Zero, so that a reset slot is at its first item.
+const RUNNING: u64 = 0;
+const CONDEMNED: u64 = 1;
+const ENDED: u64 = 2;
+/// It was condemned when it had ended.
+const TOO_LATE: u64 = ENDED | CONDEMNED;
+
 /// Fresh memory, all zero, is a page on which every slot is empty.
 #[repr(C)]
 pub(crate) struct Page {
@@ -64,12 +89,18 @@ pub(crate) struct Page {
 struct Slot {
     /// `seq << 8 | state`.
     state: AtomicU64,
+    /// `item << 8 | RUNNING`, `CONDEMNED` or `ENDED`.
+    run: AtomicU64,
     /// The sequence number of the task that shall stop; another number if none shall.
     cancel: AtomicU32,
-    /// Which item of its chunk the worker is at.
-    item: AtomicU32,
+    /// One more than the item that shall stop, while those behind it go on; 0 if none shall.
+    stop_item: AtomicU32,
+    /// When the item began.
     started_ns: AtomicU64,
+    /// How long the task ran; 0 before its end.
     elapsed_ns: AtomicU64,
+    /// How much memory the worker had then; 0 if it was not asked for.
+    resident_kib: AtomicU64,
 }
 
 #[cfg(not(loom))]
@@ -86,15 +117,32 @@ pub(crate) enum Judgement {
     Garbage,
 }
 
+/// How far a task has come whose worker lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has not begun.
+    Waiting,
+    /// It runs: this item of it, since then. Both numbers are the worker's word.
+    Running { item: u32, started_ns: u64 },
+    /// It has ended, and its result is on its way.
+    Ended,
+    /// It was condemned at this item.
+    Condemned { item: u32 },
+    /// As [`Judgement::Garbage`].
+    Garbage,
+}
+
 /// For the driver, which calls these under its own lock.
 impl Page {
     /// Offers the task to the worker. The slot's earlier user must be passed.
     pub(crate) fn send(&self, seq: u32) {
         let slot = self.slot(seq);
         slot.cancel.store(!seq, Ordering::Relaxed);
-        slot.item.store(0, Ordering::Relaxed);
+        slot.stop_item.store(0, Ordering::Relaxed);
+        slot.run.store(RUNNING, Ordering::Relaxed);
         slot.started_ns.store(0, Ordering::Relaxed);
         slot.elapsed_ns.store(0, Ordering::Relaxed);
+        slot.resident_kib.store(0, Ordering::Relaxed);
         slot.state.store(word(seq, SENT), Ordering::Release);
     }
 
@@ -105,17 +153,56 @@ impl Page {
 
     /// What became of a task that was sent. Final once its worker is gone.
     pub(crate) fn judge(&self, seq: u32) -> Judgement {
+        match self.progress(seq) {
+            Progress::Waiting => Judgement::NotBegun,
+            Progress::Garbage => Judgement::Garbage,
+            Progress::Running { .. } | Progress::Ended | Progress::Condemned { .. } => {
+                let slot = self.slot(seq);
+                Judgement::Begun {
+                    item: item_of(slot.run.load(Ordering::Acquire)),
+                    started_ns: slot.started_ns.load(Ordering::Relaxed),
+                }
+            }
+        }
+    }
+
+    /// How far a task has come that was sent.
+    pub(crate) fn progress(&self, seq: u32) -> Progress {
         let slot = self.slot(seq);
         let state = slot.state.load(Ordering::Acquire);
         if state == word(seq, SENT) || state == word(seq, RECALLED) {
-            Judgement::NotBegun
-        } else if state == word(seq, BEGUN) {
-            Judgement::Begun {
-                item: slot.item.load(Ordering::Acquire),
+            return Progress::Waiting;
+        }
+        if state != word(seq, BEGUN) {
+            return Progress::Garbage;
+        }
+        let run = slot.run.load(Ordering::Acquire);
+        let item = item_of(run);
+        match run & STATE {
+            RUNNING => Progress::Running {
+                item,
                 started_ns: slot.started_ns.load(Ordering::Relaxed),
+            },
+            CONDEMNED => Progress::Condemned { item },
+            ENDED | TOO_LATE => Progress::Ended,
+            _ => Progress::Garbage,
+        }
+    }
+
+    /// Sees to it that a begun task is the worker's last: at `item` of it, or at whichever runs. False says
+    /// that it is too late: that item, or the task, has ended.
+    pub(crate) fn condemn(&self, seq: u32, item: Option<u32>) -> bool {
+        let slot = self.slot(seq);
+        if !self.is_begun(seq) {
+            return false;
+        }
+        match item {
+            Some(item) => {
+                let condemned = run_word(item, CONDEMNED);
+                slot.leave_running(item, condemned) || slot.run.load(Ordering::Acquire) == condemned
             }
-        } else {
-            Judgement::Garbage
+            // In one step, so that a worker that goes from item to item cannot escape.
+            None => slot.run.fetch_or(CONDEMNED, Ordering::AcqRel) & ENDED == 0,
         }
     }
 
@@ -124,9 +211,16 @@ impl Page {
         self.slot(seq).state.load(Ordering::Acquire) == word(seq, BEGUN)
     }
 
-    /// Asks the task to stop by itself.
+    /// Asks the task to stop by itself: all of it.
     pub(crate) fn ask_cancel(&self, seq: u32) {
         self.slot(seq).cancel.store(seq, Ordering::Relaxed);
+    }
+
+    /// Asks one item of the task to stop by itself.
+    pub(crate) fn ask_stop(&self, seq: u32, item: u32) {
+        self.slot(seq)
+            .stop_item
+            .store(item.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// How long the task ran, by the worker's clock: zero before its end.
@@ -137,6 +231,11 @@ impl Page {
         } else {
             0
         }
+    }
+
+    /// How much memory the worker had when the task ended, in KiB: zero if it did not say.
+    pub(crate) fn resident_kib(&self, seq: u32) -> u64 {
+        self.slot(seq).resident_kib.load(Ordering::Acquire)
     }
 }
 
@@ -152,21 +251,51 @@ impl Page {
         slot.swap(seq, BEGUN)
     }
 
-    /// Notes that the `item`-th item of the chunk begins.
-    pub(crate) fn note_item(&self, seq: u32, item: u32) {
-        self.slot(seq).item.store(item, Ordering::Release);
+    /// Goes from one item of the chunk to the next, which begins now. False says that the worker is condemned, and
+    /// that the next item must not begin.
+    pub(crate) fn advance(&self, seq: u32, from: u32, now_ns: u64) -> bool {
+        let slot = self.slot(seq);
+        let before = slot.started_ns.swap(now_ns, Ordering::Relaxed);
+        let has_advanced = slot.leave_running(from, run_word(from.wrapping_add(1), RUNNING));
+        if !has_advanced {
+            slot.started_ns.store(before, Ordering::Relaxed);
+        }
+        has_advanced
     }
 
-    /// Whether the task was asked to stop.
+    /// Whether the task was asked to stop, as a whole.
     pub(crate) fn is_cancel_asked(&self, seq: u32) -> bool {
         self.slot(seq).cancel.load(Ordering::Relaxed) == seq
     }
 
-    /// Notes how long the task ran. Call it before the result is sent: the slot is the driver's then.
-    pub(crate) fn end(&self, seq: u32, elapsed_ns: u64) {
-        self.slot(seq)
-            .elapsed_ns
-            .store(elapsed_ns, Ordering::Release);
+    /// Whether this item of the task was asked to stop.
+    pub(crate) fn is_stop_asked(&self, seq: u32, item: u32) -> bool {
+        self.is_cancel_asked(seq)
+            || self.slot(seq).stop_item.load(Ordering::Relaxed) == item.wrapping_add(1)
+    }
+
+    /// Which item of a begun task runs.
+    pub(crate) fn item(&self, seq: u32) -> u32 {
+        item_of(self.slot(seq).run.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the task has ended, with its last item, and how long it ran. Call it before the result is sent: the
+    /// slot is the driver's then. False says that the worker is condemned, and must begin nothing any more.
+    pub(crate) fn end(&self, seq: u32, item: u32, elapsed_ns: u64) -> bool {
+        let slot = self.slot(seq);
+        slot.elapsed_ns.store(elapsed_ns, Ordering::Release);
+        slot.leave_running(item, run_word(item, ENDED))
+    }
+
+    /// The word in which [`note_resident`](Self::note_resident) leaves its note; while the task runs it is free for another
+    /// one.
+    pub(crate) fn resident_word(&self, seq: u32) -> &AtomicU64 {
+        &self.slot(seq).resident_kib
+    }
+
+    /// Notes how much memory this process has. Call it before [`Page::end`].
+    pub(crate) fn note_resident(&self, seq: u32, kib: u64) {
+        self.slot(seq).resident_kib.store(kib, Ordering::Release);
     }
 }
 
@@ -189,10 +318,12 @@ impl Slot {
     fn new() -> Self {
         Self {
             state: AtomicU64::new(0),
+            run: AtomicU64::new(0),
             cancel: AtomicU32::new(0),
-            item: AtomicU32::new(0),
+            stop_item: AtomicU32::new(0),
             started_ns: AtomicU64::new(0),
             elapsed_ns: AtomicU64::new(0),
+            resident_kib: AtomicU64::new(0),
         }
     }
 
@@ -207,10 +338,34 @@ impl Slot {
             )
             .is_ok()
     }
+
+    /// Leaves `RUNNING` at this item. The other step that both sides race for.
+    fn leave_running(&self, item: u32, to: u64) -> bool {
+        self.run
+            .compare_exchange(
+                run_word(item, RUNNING),
+                to,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .is_ok()
+    }
 }
+
+/// The low bits of `run`.
+const STATE: u64 = 0xff;
 
 fn word(seq: u32, state: u64) -> u64 {
     u64::from(seq) << 8 | state
+}
+
+fn run_word(item: u32, state: u64) -> u64 {
+    u64::from(item) << 8 | state
+}
+
+/// The item of a `run` word. What a worker has written over is cut to 32 bits.
+fn item_of(run: u64) -> u32 {
+    (run >> 8) as u32
 }
 
 #[cfg(all(test, loom))]
@@ -232,7 +387,7 @@ mod models {
                 thread::spawn(move || {
                     let begun = page.begin(7, 99);
                     if begun {
-                        page.note_item(7, 3);
+                        page.advance(7, 0, 101);
                     }
                     begun
                 })
@@ -242,11 +397,11 @@ mod models {
                 assert_eq!(page.judge(7), Judgement::NotBegun);
                 assert!(!page.is_begun(7));
             } else {
-                // The loser sees more than that it lost: the start time is there, the item or zero.
+                // The loser sees more than that it lost: the start time is that of the item, or of the next.
                 match page.judge(7) {
                     Judgement::Begun { item, started_ns } => {
-                        assert!(item == 0 || item == 3);
-                        assert_eq!(started_ns, 99);
+                        assert!(item <= 1);
+                        assert!(started_ns == 101 || (started_ns == 99 && item == 0));
                     }
                     other => panic!("neither recalled nor begun: {other:?}"),
                 }
@@ -266,8 +421,9 @@ mod models {
                 thread::spawn(move || {
                     let begun = page.begin(1, 99);
                     if begun {
-                        page.note_item(1, 3);
-                        page.end(1, 5);
+                        assert!(page.advance(1, 0, 101));
+                        page.note_resident(1, 7);
+                        assert!(page.end(1, 1, 5));
                     }
                     begun
                 })
@@ -277,13 +433,67 @@ mod models {
                 assert_eq!(
                     page.judge(1),
                     Judgement::Begun {
-                        item: 3,
-                        started_ns: 99
+                        item: 1,
+                        started_ns: 101
                     }
                 );
-                assert_eq!(page.elapsed_ns(1), 5);
+                assert_eq!((page.elapsed_ns(1), page.resident_kib(1)), (5, 7));
             } else {
                 assert_eq!(page.judge(1), Judgement::NotBegun);
+            }
+        });
+    }
+
+    #[test]
+    fn loom_of_end_and_condemn_exactly_one_wins_and_the_other_sees_it() {
+        loom::model(|| {
+            let page = Arc::new(Page::new());
+            page.send(7);
+            assert!(page.begin(7, 99));
+            let worker = {
+                let page = Arc::clone(&page);
+                thread::spawn(move || page.end(7, 0, 5))
+            };
+            let is_condemned = page.condemn(7, None);
+            let may_go_on = worker.join().unwrap();
+            assert_ne!(is_condemned, may_go_on);
+            let expected = if is_condemned {
+                Progress::Condemned { item: 0 }
+            } else {
+                Progress::Ended
+            };
+            assert_eq!(page.progress(7), expected);
+        });
+    }
+
+    #[test]
+    fn loom_nothing_begins_behind_an_item_that_was_condemned() {
+        loom::model(|| {
+            let page = Arc::new(Page::new());
+            page.send(7);
+            assert!(page.begin(7, 99));
+            let worker = {
+                let page = Arc::clone(&page);
+                thread::spawn(move || {
+                    (0..2)
+                        .take_while(|item| page.advance(7, *item, 100))
+                        .count()
+                })
+            };
+            let is_condemned = page.condemn(7, Some(1));
+            let begun = worker.join().unwrap();
+            if is_condemned {
+                assert_eq!(
+                    (begun, page.progress(7)),
+                    (1, Progress::Condemned { item: 1 })
+                );
+            } else {
+                // Too early or too late: either way, the others are not touched.
+                assert_eq!(begun, 2);
+                assert!(matches!(
+                    page.progress(7),
+                    Progress::Running { item: 2, .. }
+                ));
             }
         });
     }
@@ -302,13 +512,12 @@ mod models {
                     (Arc::clone(&page), Arc::clone(&passed), Arc::clone(&sent));
                 thread::spawn(move || {
                     assert!(page.begin(1, 10));
-                    page.note_item(1, 5);
-                    page.end(1, 100);
+                    assert!(page.end(1, 0, 100));
                     passed.store(1, Ordering::Release);
                     if sent.load(Ordering::Acquire) == NEXT {
                         assert!(!page.is_cancel_asked(NEXT));
                         assert!(page.begin(NEXT, 20));
-                        page.note_item(NEXT, 6);
+                        assert!(page.advance(NEXT, 0, 21));
                     }
                 })
             };
@@ -323,8 +532,8 @@ mod models {
                 match page.judge(NEXT) {
                     Judgement::NotBegun => {}
                     Judgement::Begun { item, started_ns } => {
-                        assert!(item == 0 || item == 6);
-                        assert_eq!(started_ns, 20);
+                        assert!(item <= 1);
+                        assert!(started_ns == 21 || (started_ns == 20 && item == 0));
                     }
                     Judgement::Garbage => panic!("the driver's own word is gone"),
                 }
@@ -359,16 +568,17 @@ mod tests {
                 started_ns: 1000
             }
         );
-        page.note_item(3, 4);
-        assert_eq!(
-            page.judge(3),
-            Judgement::Begun {
-                item: 4,
-                started_ns: 1000
-            }
-        );
-        page.end(3, 50);
-        assert_eq!(page.elapsed_ns(3), 50);
+        assert!(page.advance(3, 0, 2000));
+        assert_eq!(page.item(3), 1);
+        let second = Judgement::Begun {
+            item: 1,
+            started_ns: 2000,
+        };
+        assert_eq!(page.judge(3), second);
+        page.note_resident(3, 77);
+        assert!(page.end(3, 1, 50));
+        assert_eq!((page.elapsed_ns(3), page.resident_kib(3)), (50, 77));
+        assert_eq!((page.judge(3), page.progress(3)), (second, Progress::Ended));
         assert!(!page.recall(3), "a begun task is not recalled");
     }
 
@@ -380,6 +590,49 @@ mod tests {
         assert!(!page.begin(3, 1000));
         assert_eq!(page.judge(3), Judgement::NotBegun);
         assert!(!page.recall(3), "a task is recalled once");
+    }
+
+    #[test]
+    fn a_condemned_item_is_the_last() {
+        let page = Page::new();
+        page.send(3);
+        assert!(!page.condemn(3, None), "it has not begun");
+        assert!(page.begin(3, 1000) && page.advance(3, 0, 2000));
+        assert!(!page.condemn(3, Some(0)) && !page.condemn(3, Some(2)));
+        assert!(page.condemn(3, Some(1)) && page.condemn(3, Some(1)) && page.condemn(3, None));
+        assert!(!page.advance(3, 1, 3000));
+        let condemned = Judgement::Begun {
+            item: 1,
+            started_ns: 2000,
+        };
+        assert_eq!(page.judge(3), condemned);
+        assert!(!page.end(3, 1, 50));
+        assert_eq!(page.progress(3), Progress::Condemned { item: 1 });
+    }
+
+    #[test]
+    fn what_has_ended_is_not_condemned() {
+        let page = Page::new();
+        page.send(3);
+        assert!(page.begin(3, 1000) && page.end(3, 0, 50));
+        assert!(!page.condemn(3, Some(0)) && !page.condemn(3, None));
+        assert_eq!(page.progress(3), Progress::Ended);
+    }
+
+    #[test]
+    fn one_item_is_asked_to_stop_and_not_its_neighbours() {
+        let page = Page::new();
+        page.send(3);
+        page.ask_stop(3, 7);
+        let asked = [6, 7, 8].map(|item| page.is_stop_asked(3, item));
+        assert_eq!(
+            (asked, page.is_cancel_asked(3)),
+            ([false, true, false], false)
+        );
+        page.ask_cancel(3);
+        assert!(page.is_stop_asked(3, 6) && page.is_cancel_asked(3));
+        page.send(67);
+        assert!(!page.is_stop_asked(67, 7) && !page.is_cancel_asked(67));
     }
 
     #[test]
@@ -427,11 +680,13 @@ mod tests {
         let last = u32::MAX;
         page.send(last);
         assert!(page.begin(last, 7));
-        page.note_item(last, 7);
-        page.end(last, 7);
+        assert!(page.advance(last, 0, 7));
+        page.note_resident(last, 7);
+        assert!(page.end(last, 1, 7) && !page.condemn(last, None));
         let next = last.wrapping_add(64);
         page.send(next);
         assert_eq!((page.elapsed_ns(next), page.elapsed_ns(last)), (0, 0));
+        assert_eq!(page.resident_kib(next), 0);
         assert_eq!(page.judge(last), Judgement::Garbage);
         assert!(page.begin(next, 0));
         assert_eq!(
@@ -464,17 +719,21 @@ mod tests {
     proptest! {
         #[test]
         fn a_page_that_was_written_over_is_judged_without_a_panic(
-            seq: u32, state: u64, cancel: u32, item: u32, times: [u64; 2]
+            seq: u32, state: u64, cancel: u32, run: u64, times: [u64; 2]
         ) {
             let page = Page::new();
             let slot = page.slot(seq);
             slot.state.store(state, Ordering::Relaxed);
             slot.cancel.store(cancel, Ordering::Relaxed);
-            slot.item.store(item, Ordering::Relaxed);
+            slot.run.store(run, Ordering::Relaxed);
             slot.started_ns.store(times[0], Ordering::Relaxed);
             slot.elapsed_ns.store(times[1], Ordering::Relaxed);
             let known = (SENT..=RECALLED).any(|known| state == word(seq, known));
-            prop_assert_eq!(page.judge(seq) == Judgement::Garbage, !known);
+            let runs = run & STATE <= TOO_LATE;
+            let begun = state == word(seq, BEGUN);
+            prop_assert_eq!(page.judge(seq) == Judgement::Garbage, !known || (begun && !runs));
+            page.condemn(seq, Some(run as u32));
+            page.condemn(seq, None);
             prop_assert_eq!(page.recall(seq), state == word(seq, SENT));
             page.elapsed_ns(seq);
             page.is_begun(seq);

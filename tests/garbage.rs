@@ -48,6 +48,7 @@ mod kind {
     pub(crate) const PART: u8 = 20;
     pub(crate) const PASSED: u8 = 21;
     pub(crate) const INITIALIZER_FAILED: u8 = 22;
+    pub(crate) const RECORD: u8 = 23;
 }
 
 /// A header, as docs/wire-format.md has it.
@@ -192,6 +193,16 @@ fn garbage() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "a_late_failure_of_the_initializer",
             of(kind::INITIALIZER_FAILED).with(&[1, 0]),
             "sent an `InitializerFailed` frame after its start",
+        ),
+        (
+            "a_record_that_nobody_asked_for",
+            of(kind::RECORD).with(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            "sent a record that nobody had asked for",
+        ),
+        (
+            "a_record_that_is_none",
+            of(kind::RECORD).with(&[2]),
+            "sent a `Record` frame that does not decode: ",
         ),
         (
             "having_skipped_its_task",
@@ -355,7 +366,7 @@ fn pool(workers: usize) -> ProcessPoolExecutor {
 fn malformed(outcome: Result<u32, TaskError>) -> (WorkerLost, String) {
     match outcome {
         Err(TaskError::WorkerLost(lost)) => match lost.end.clone() {
-            EndOfWorker::Malformed(what) => (lost, what.to_string()),
+            EndOfWorker::Malformed(what) => (*lost, what.to_string()),
             _ => panic!("{lost}"),
         },
         other => panic!("{other:?}"),

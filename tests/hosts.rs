@@ -17,7 +17,7 @@ use programs::{begin, describe, finish, program, programs};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, kill_process_group, setrlimit,
 };
-use support::{Gate, GateKeeper, awaiting, children, until};
+use support::{Gate, GateKeeper, allocated_memory, awaiting, children, until};
 
 fn main() {
     programs::run_if_asked(&programs![
@@ -129,7 +129,7 @@ fn lost<T: std::fmt::Debug + serde::de::DeserializeOwned + 'static>(
     future: Future<T>,
 ) -> WorkerLost {
     match future.wait() {
-        Err(TaskError::WorkerLost(lost)) => lost,
+        Err(TaskError::WorkerLost(lost)) => *lost,
         other => panic!("{other:?}"),
     }
 }
@@ -590,7 +590,8 @@ fn builds_many_pools() {
     procession::init();
     drop(pool(1));
     let before = open_descriptors();
-    for round in 0..50 {
+    let mut memory = None;
+    for round in 0..200 {
         let pool = pool(2);
         assert_eq!(pool.submit(answer, ()).unwrap().wait().unwrap(), 42);
         drop(pool);
@@ -599,7 +600,15 @@ fn builds_many_pools() {
             rustix::process::wait(WaitOptions::NOHANG).is_err(),
             "a child was left"
         );
+        if round == 20 {
+            memory = allocated_memory();
+        }
     }
+    // A pool takes more than that.
+    let more = allocated_memory()
+        .unwrap_or(0)
+        .saturating_sub(memory.unwrap_or(0));
+    assert!(more < 180 * 64, "{more} bytes more");
     let threads = std::fs::read_dir("/proc/self/task")
         .expect("/proc/self/task")
         .count();
@@ -607,6 +616,9 @@ fn builds_many_pools() {
 }
 
 fn many_pools_one_after_another_leave_nothing() {
-    let finished = finish(&mut program("builds_many_pools")).succeeded();
+    let mut program = program("builds_many_pools");
+    // What threads keep for themselves would count as allocated.
+    program.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+    let finished = finish(&mut program).succeeded();
     assert_eq!(finished.lines(), ["1 thread"]);
 }

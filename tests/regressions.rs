@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use futures::Stream as _;
 use procession::{
-    Executor, ExecutorExt as _, InlineExecutor, ProcessPoolExecutor, Shutdown, SubmitError,
-    TaskError, ThreadPoolExecutor,
+    Executor, ExecutorExt as _, InlineExecutor, Kill, OutputLine, ProcessPoolExecutor, Shutdown,
+    Stdio, SubmitError, TaskError, ThreadPoolExecutor, TimeLimitKind,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -42,6 +42,9 @@ fn main() {
             a_death_between_two_items_costs_at_most_one,
             a_cancelled_chunk_does_not_go_on_elsewhere,
             a_late_map_says_so_with_nothing_submitted,
+            items_left_out_at_a_deadline_were_not_cancelled,
+            a_line_of_an_item_is_not_cut_by_the_end_of_the_one_before,
+            what_has_been_cancelled_is_cancelled_whatever_is_printed,
         ]
     });
 }
@@ -100,6 +103,10 @@ enum Step {
     Note(Log),
     /// Lets others have the processor first.
     GiveWay,
+    /// Goes on until it is asked to stop.
+    Heed,
+    /// Prints this, with a pause before its last letter.
+    Print(String),
 }
 
 #[procession::task]
@@ -113,6 +120,17 @@ fn step(step: Step) -> u32 {
             // SAFETY: it reads what is there for the length of the call.
             let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &idle) };
             assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+        }
+        Step::Heed => {
+            while !procession::is_cancelled() {
+                thread::yield_now();
+            }
+        }
+        Step::Print(mut text) => {
+            let last = text.pop();
+            eprint!("{text}");
+            spin(1050);
+            eprintln!("{}", last.unwrap_or_default());
         }
     }
     std::process::id()
@@ -580,4 +598,77 @@ fn a_late_map_says_so_with_nothing_submitted() {
             "nothing is late where nothing is to come"
         );
     }
+}
+
+/// A chunk whose worker has been asked to stop, because of the deadline, ends by itself in good order: what it left
+/// out was not cancelled by anybody.
+fn items_left_out_at_a_deadline_were_not_cancelled() {
+    let pool = ProcessPoolExecutor::builder()
+        .max_workers(1)
+        .cancel_grace(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let call = pool.call(step).deadline(Duration::from_millis(50));
+    let steps = [Step::Heed, Step::Spin(0), Step::Spin(0)];
+    let results: Vec<_> = call.map(steps).chunksize(3).collect();
+    assert!(results[0].is_ok(), "{results:#?}");
+    for result in &results[1..] {
+        match result {
+            Err(TaskError::TimeLimit(limit)) => {
+                assert_eq!(limit.kind, TimeLimitKind::Deadline);
+                assert_eq!(limit.limit, Duration::from_millis(50));
+                assert!(!limit.may_have_run && limit.attempts == 0, "{limit:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+// ---- output ----
+
+/// A pool of one worker whose standard error is captured.
+fn capturing(handler: impl Fn(&OutputLine) + Send + Sync + 'static) -> ProcessPoolExecutor {
+    let builder = ProcessPoolExecutor::builder().max_workers(1);
+    let builder = builder.stderr(Stdio::Capture).on_output(handler);
+    builder.build().unwrap()
+}
+
+/// When results of a chunk's first items come, the next one may be in the middle of a line.
+fn a_line_of_an_item_is_not_cut_by_the_end_of_the_one_before() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let pool = capturing({
+        let lines = lines.clone();
+        move |line| lines.lock().unwrap().push(line.text.clone())
+    });
+    let texts: Vec<String> = (0..200).map(|item| format!("line {item}.")).collect();
+    let steps = texts.iter().cloned().map(Step::Print);
+    let ended = pool.map(step, steps).chunksize(200).filter(Result::is_ok);
+    assert_eq!(ended.count(), 200);
+    assert_eq!(*lines.lock().unwrap(), texts);
+}
+
+/// The futures of a pool that captures are completed behind the handler's back, which may take its time.
+fn what_has_been_cancelled_is_cancelled_whatever_is_printed() {
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let pool = capturing(move |_| {
+        let _ = held.lock().unwrap().recv();
+    });
+    // Dropped before the pool, which waits for the handler.
+    let hold = hold;
+    let keeper = GateKeeper::new();
+    let printing = pool.submit(step, Step::Print("held.".into())).unwrap();
+    let running = pool.submit(pass, (keeper.gate(), 0)).unwrap();
+    let queued = [(); 2].map(|()| pool.submit(echo, 1).unwrap());
+    keeper.arrival();
+    assert!(!printing.is_done(), "its line has yet to be handled");
+    assert!(queued[0].cancel());
+    assert!(queued[0].is_done() && queued[0].cancel());
+    assert_eq!(queued[1].kill(), Kill::Cancelled);
+    assert!(queued[1].is_cancelled());
+    assert_eq!(queued[1].kill(), Kill::TooLate);
+    drop(hold);
+    keeper.open(1);
+    printing.wait().unwrap();
+    running.wait().unwrap();
 }

@@ -296,7 +296,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 fn a_worker_that_ends_before_init_is_named_with_its_code() {
     let (error, started) = build_with("ends_at_once", NEVER);
-    let BuildError::WorkerEnded { pid, ref end } = error else {
+    let BuildError::WorkerEnded { pid, ref end, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(*end, EndOfWorker::Exited(3));
@@ -314,7 +314,7 @@ fn a_worker_that_dies_at_its_start_is_named_with_its_signal() {
     let path = script(&directory, "dies", "kill -KILL $$");
     let builder = ProcessPoolExecutor::builder().max_workers(2).program(path);
     let error = builder.start_timeout(NEVER).build().unwrap_err();
-    let BuildError::WorkerEnded { pid, ref end } = error else {
+    let BuildError::WorkerEnded { pid, ref end, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(*end, EndOfWorker::Signalled(9));

@@ -34,7 +34,8 @@ use proc_macro::TokenStream;
 /// Its name is `module_path!()::function`, or the one given with `name = "…"`. Instances of generic
 /// functions, methods, and functions of other crates are registered with `procession::register!`.
 ///
-/// Options: `name = "…"`; `crate = path`, where the crate `procession` goes by another name.
+/// Options: `name = "…"`; `repeatable = false` for a function that must not be called twice for the same
+/// arguments, so that asking for retries is refused; `crate = path`, where the crate `procession` goes by another name.
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     task::expand(options.into(), item.into()).into()

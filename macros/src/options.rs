@@ -3,13 +3,15 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::Parser;
-use syn::{LitStr, Path, Result};
+use syn::{LitBool, LitStr, Path, Result};
 
 /// The options of either attribute.
 #[derive(Default)]
 pub(crate) struct Options {
     /// `name = "…"`
     pub(crate) name: Option<LitStr>,
+    /// `repeatable = false`
+    pub(crate) is_not_repeatable: bool,
     krate: Option<Path>,
 }
 
@@ -30,10 +32,13 @@ impl Options {
         }
     }
 
-    fn parse(tokens: TokenStream, with_name: bool) -> Result<Self> {
+    fn parse(tokens: TokenStream, of_task: bool) -> Result<Self> {
         let mut options = Self::default();
         let parser = syn::meta::parser(|option| {
-            if with_name && option.path.is_ident("name") {
+            if of_task && option.path.is_ident("repeatable") {
+                options.is_not_repeatable = !option.value()?.parse::<LitBool>()?.value;
+                Ok(())
+            } else if of_task && option.path.is_ident("name") {
                 let name: LitStr = option.value()?.parse()?;
                 if name.value().is_empty() {
                     return Err(syn::Error::new(
@@ -46,8 +51,10 @@ impl Options {
             } else if option.path.is_ident("crate") {
                 options.krate = Some(option.value()?.call(Path::parse_mod_style)?);
                 Ok(())
-            } else if with_name {
-                Err(option.error("the options are `name = \"…\"` and `crate = path`"))
+            } else if of_task {
+                Err(option.error(
+                    "the options are `name = \"…\"`, `repeatable = false` and `crate = path`",
+                ))
             } else {
                 Err(option.error("the only option is `crate = path`"))
             }

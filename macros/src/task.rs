@@ -44,12 +44,13 @@ fn register(options: &Options, function: &ItemFn) -> TokenStream {
         .iter()
         .filter(|attribute| attribute.path().is_ident("cfg"));
     let bounds = bounds(&krate, &function.sig);
+    let flag = options.is_not_repeatable.then(|| quote!(#[not_repeatable]));
     quote! {
         #(#cfgs)*
         #[allow(deprecated)]
         const _: () = {
             #bounds
-            #krate::register!(#ident as #name);
+            #krate::register!(#flag #ident as #name);
         };
     }
 }

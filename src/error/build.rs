@@ -71,12 +71,21 @@ pub enum BuildError {
         source: Arc<io::Error>,
     },
     /// A worker ended before it was ready.
-    #[error("worker {pid} {end} before it was ready: does `main` call `procession::init()` first?")]
+    #[error(
+        "worker {pid} {end} {}{}",
+        when(initializer.as_deref()),
+        quote(last_words.as_deref())
+    )]
     WorkerEnded {
         /// The worker's process.
         pid: u32,
         /// How it ended.
         end: EndOfWorker,
+        /// The registered name of the initializer, if that is what it ran.
+        initializer: Option<String>,
+        /// What it last wrote to its standard error, where that is
+        /// [kept](crate::ProcessPoolExecutorBuilder::stderr).
+        last_words: Option<Arc<str>>,
     },
     /// A worker came to an executor of its own before it came to `procession::init()`.
     #[error(
@@ -93,6 +102,18 @@ pub enum BuildError {
         pid: u32,
         /// What it said.
         reason: String,
+    },
+    /// A worker's initializer was not done within `initializer_timeout`.
+    #[error(
+        "the initializer `{function}` was not done within {initializer_timeout:?} in worker {pid}"
+    )]
+    InitializerTimeout {
+        /// The registered name of the initializer.
+        function: String,
+        /// The worker's process.
+        pid: u32,
+        /// The time it had.
+        initializer_timeout: Duration,
     },
     /// A worker did not say hello within `start_timeout`.
     #[error(
@@ -124,7 +145,8 @@ pub enum BuildError {
     },
     /// Workers died again and again before they finished anything.
     #[error(
-        "{deaths} workers in a row died before they finished anything; the last, worker {pid}, {end}"
+        "{deaths} workers in a row died before they finished anything; the last, worker {pid}, {end}{}",
+        quote(last_words.as_deref())
     )]
     WorkersKeepDying {
         /// How many.
@@ -133,6 +155,8 @@ pub enum BuildError {
         pid: u32,
         /// How the last one ended.
         end: EndOfWorker,
+        /// What it last wrote to its standard error, where that is kept.
+        last_words: Option<Arc<str>>,
     },
     /// The initializer was refused before any worker was started.
     #[error("the initializer was refused")]
@@ -140,6 +164,21 @@ pub enum BuildError {
     /// The registered functions contradict each other.
     #[error("the registered functions contradict each other: {0}")]
     Registry(String),
+}
+
+/// What a worker was at that was not ready.
+fn when(initializer: Option<&str>) -> String {
+    match initializer {
+        Some(function) => format!("while it ran the initializer `{function}`"),
+        None => "before it was ready: does `main` call `procession::init()` first?".to_owned(),
+    }
+}
+
+/// The end of a message, with a worker's last words.
+fn quote(last_words: Option<&str>) -> String {
+    last_words.map_or_else(String::new, |words| {
+        format!(" (its last words: {})", words.trim_end())
+    })
 }
 
 impl fmt::Debug for BuildError {

@@ -9,10 +9,14 @@
 mod build;
 mod submit;
 mod task;
+mod worker;
 
 pub use build::{BuildError, ShutdownError};
 pub use submit::{SubmitError, TrySubmitError};
-pub use task::{EndOfWorker, Panic, TaskError, TaskId, WorkerLost};
+pub use task::{Panic, TaskError, TaskId, TimeLimit, TimeLimitKind};
+pub use worker::{EndOfWorker, WorkerLost};
+
+use worker::write_attempts;
 
 /// What `{:?}` of an error prints: the message and its causes, since that is what `unwrap` and an
 /// error returned by `main` show.

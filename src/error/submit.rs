@@ -88,6 +88,22 @@ pub enum SubmitError {
     /// The pool broke: workers could not be started, or died again and again.
     #[error("the pool is broken: {0}")]
     Broken(String),
+    /// Retries were asked for, of a function that is registered as not repeatable.
+    #[error(
+        "`retries` must be 0 for `{function}`, which is registered as not repeatable, not {retries}"
+    )]
+    NotRepeatable {
+        /// The registered name of the function.
+        function: &'static str,
+        /// How many were asked for.
+        retries: u32,
+    },
+    /// Retries after errors were asked for, of a function that returns none.
+    #[error("`after_errors` needs a function that returns a `Result`, which `{function}` does not")]
+    ReturnsNoResult {
+        /// The registered name of the function.
+        function: &'static str,
+    },
     /// A parameter was refused.
     #[error("`{parameter}` must be {must_be}, not {value}")]
     Parameter {
@@ -98,6 +114,17 @@ pub enum SubmitError {
         /// What it was.
         value: String,
     },
+}
+
+impl SubmitError {
+    /// Whether the function may have been called: never.
+    ///
+    /// ```
+    /// assert!(!procession::SubmitError::ShutDown.may_have_run());
+    /// ```
+    pub fn may_have_run(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for SubmitError {
@@ -132,6 +159,30 @@ pub struct TrySubmitError<A> {
     pub args: A,
     /// Why they were refused.
     pub reason: SubmitError,
+}
+
+impl<A> TrySubmitError<A> {
+    /// Whether the function may have been called: never.
+    ///
+    /// ```
+    /// use procession::{InlineExecutor, Shutdown};
+    ///
+    /// #[procession::task]
+    /// fn length(text: String) -> usize {
+    ///     text.len()
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let executor = InlineExecutor::new();
+    /// executor.shutdown(Shutdown::Wait, None)?;
+    /// let refused = executor.try_submit(length, "text".to_owned()).unwrap_err();
+    /// assert!(!refused.may_have_run());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn may_have_run(&self) -> bool {
+        self.reason.may_have_run()
+    }
 }
 
 impl<A> fmt::Debug for TrySubmitError<A> {

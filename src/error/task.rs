@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BuildError, SubmitError, explain};
+use super::{BuildError, SubmitError, WorkerLost, explain};
 
 /// The number of a task: unique within its executor, in the order of submission.
 ///
@@ -55,10 +55,19 @@ pub enum TaskError {
     Panicked(Panic),
     /// The worker ended while it ran the task. It has been replaced.
     #[error("{0}")]
-    WorkerLost(WorkerLost),
-    /// The task was cancelled before it began.
+    WorkerLost(Box<WorkerLost>),
+    /// The task's time was up: its worker was ended, or it was not begun any more.
+    #[error("{0}")]
+    TimeLimit(Box<TimeLimit>),
+    /// The task was cancelled before it began; or before it began anew, when it was to be retried.
     #[error("the task was cancelled")]
-    Cancelled,
+    Cancelled {
+        /// Whether an earlier attempt may have called the function.
+        may_have_run: bool,
+    },
+    /// The task ran when [`Future::kill`](crate::Future::kill) was called: its worker was ended, as said here.
+    #[error("killed as its caller asked: {0}")]
+    Killed(Box<WorkerLost>),
     /// The worker could not decode the argument. The function was not called.
     #[error("`{function}` was not called: its argument does not decode: {message}")]
     ArgumentNotDecoded {
@@ -140,7 +149,7 @@ impl TaskError {
     /// ```
     /// use procession::TaskError;
     ///
-    /// assert!(!TaskError::Cancelled.may_have_run());
+    /// assert!(!TaskError::Cancelled { may_have_run: false }.may_have_run());
     /// ```
     pub fn may_have_run(&self) -> bool {
         match self {
@@ -150,9 +159,12 @@ impl TaskError {
             | Self::ResultNotDecoded { .. }
             | Self::Abandoned
             | Self::TimedOut { .. } => true,
-            Self::WorkerLost(lost) => lost.may_have_run,
-            Self::ShutDown { may_have_run } | Self::Broken { may_have_run, .. } => *may_have_run,
-            Self::Cancelled | Self::ArgumentNotDecoded { .. } | Self::Refused(_) => false,
+            Self::WorkerLost(lost) | Self::Killed(lost) => lost.may_have_run,
+            Self::TimeLimit(limit) => limit.may_have_run,
+            Self::Cancelled { may_have_run }
+            | Self::ShutDown { may_have_run }
+            | Self::Broken { may_have_run, .. } => *may_have_run,
+            Self::ArgumentNotDecoded { .. } | Self::Refused(_) => false,
         }
     }
 }
@@ -215,21 +227,28 @@ impl fmt::Debug for Panic {
     }
 }
 
-/// A worker ended while it ran a task. Another one has taken its place.
+/// The time of a task was up.
 ///
 /// ```standalone_crate
-/// use procession::{EndOfWorker, ProcessPoolExecutor, TaskError};
+/// use std::time::Duration;
+///
+/// use procession::{ProcessPoolExecutor, TaskError, TimeLimitKind};
 ///
 /// #[procession::task]
-/// fn leave(code: i32) {
-///     std::process::exit(code)
+/// fn ponder() {
+///     loop {
+///         std::hint::spin_loop();
+///     }
 /// }
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     procession::init();
 ///     let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
-///     match pool.submit(leave, 3)?.wait() {
-///         Err(TaskError::WorkerLost(lost)) => assert_eq!(lost.end, EndOfWorker::Exited(3)),
+///     match pool.call(ponder).timeout(Duration::from_millis(50)).submit(())?.wait() {
+///         Err(TaskError::TimeLimit(limit)) => {
+///             assert_eq!(limit.kind, TimeLimitKind::Timeout);
+///             println!("{limit}"); // `…::ponder` was ended at its timeout of 50ms (task 0, worker 4711, …
+///         }
 ///         other => panic!("{other:?}"),
 ///     }
 ///     Ok(())
@@ -237,95 +256,82 @@ impl fmt::Debug for Panic {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WorkerLost {
+pub struct TimeLimit {
     /// The registered name of the function.
     pub function: Arc<str>,
     /// The task.
     pub task: TaskId,
-    /// The worker's process.
-    pub pid: u32,
-    /// How the process ended.
-    pub end: EndOfWorker,
+    /// Which limit it was.
+    pub kind: TimeLimitKind,
+    /// The limit.
+    pub limit: Duration,
+    /// The worker that was ended, if one had begun the task.
+    pub pid: Option<u32>,
     /// How long the function had been running.
     pub run_time: Option<Duration>,
+    /// How many times the task was begun.
+    pub attempts: u32,
     /// Whether the function may have been called.
     pub may_have_run: bool,
 }
 
-impl fmt::Display for WorkerLost {
+/// From when on a time limit counts.
+///
+/// ```
+/// use procession::TimeLimitKind;
+///
+/// assert_eq!(TimeLimitKind::Deadline.to_string(), "deadline");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeLimitKind {
+    /// From the start of the run.
+    Timeout,
+    /// From the submission.
+    Deadline,
+}
+
+impl fmt::Display for TimeLimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "worker {} {} while it ran `{}` (task {}",
-            self.pid, self.end, self.function, self.task
-        )?;
-        match self.run_time {
-            Some(run_time) => write!(f, ", after {run_time:.0?})"),
-            None => f.write_str(")"),
-        }
+        f.write_str(match self {
+            Self::Timeout => "timeout",
+            Self::Deadline => "deadline",
+        })
     }
 }
 
-/// How a worker's process ended.
-///
-/// ```
-/// use procession::EndOfWorker;
-///
-/// assert_eq!(EndOfWorker::Signalled(11).to_string(), "was ended by SIGSEGV (signal 11)");
-/// assert_eq!(EndOfWorker::Exited(3).to_string(), "exited with code 3");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EndOfWorker {
-    /// It exited by itself, with this code.
-    Exited(i32),
-    /// A signal ended it.
-    Signalled(i32),
-    /// It did something that is not of the protocol, and was killed for it: "sent a frame of unknown
-    /// kind 77", "closed its result pipe".
-    Malformed(Arc<str>),
-    /// It ended, and something else in this program took its exit status (`waitpid(-1)`, or an
-    /// ignored SIGCHLD).
-    Unknown,
-}
-
-impl fmt::Display for EndOfWorker {
+impl fmt::Display for TimeLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited(code) => write!(f, "exited with code {code}"),
-            Self::Signalled(signal) => match signal_name(*signal) {
-                Some(name) => write!(f, "was ended by {name} (signal {signal})"),
-                None => write!(f, "was ended by signal {signal}"),
-            },
-            Self::Malformed(what) => write!(f, "was killed because it {what}"),
-            Self::Unknown => f.write_str(
-                "ended (how is unknown: something else in this program took its status)",
-            ),
+        let Self {
+            function,
+            task,
+            kind,
+            limit,
+            ..
+        } = self;
+        match self.pid {
+            Some(pid) => {
+                write!(
+                    f,
+                    "`{function}` was ended at its {kind} of {limit:?} (task {task}, worker {pid}"
+                )?;
+                if let Some(run_time) = self.run_time {
+                    write!(f, ", after running {run_time:.0?}")?;
+                }
+            }
+            None if self.attempts > 0 => {
+                let (attempts, s) = (self.attempts, if self.attempts == 1 { "" } else { "s" });
+                return write!(
+                    f,
+                    "`{function}` had not begun anew at its {kind} of {limit:?} (task {task}, \
+                     after {attempts} attempt{s})"
+                );
+            }
+            None => write!(
+                f,
+                "`{function}` had not begun at its {kind} of {limit:?} (task {task}"
+            )?,
         }
+        super::write_attempts(f, self.attempts)?;
+        f.write_str(")")
     }
-}
-
-/// The name of a signal, where it is one that every Linux has.
-fn signal_name(signal: i32) -> Option<&'static str> {
-    Some(match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        10 => "SIGUSR1",
-        11 => "SIGSEGV",
-        12 => "SIGUSR2",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        31 => "SIGSYS",
-        _ => return None,
-    })
 }

@@ -4,18 +4,21 @@
 use std::sync::{Arc, Weak};
 
 use super::gate::{Gate, Permit};
+use super::retry::Options;
 use crate::error::{SubmitError, TaskId};
+use crate::frame::Kind;
 use crate::future::{Host, RawFuture};
 use crate::registry::Function;
 use crate::wire::{self, ChunkWriter};
 
 /// A function, and the encoded arguments of one call or of a chunk of calls.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct Work {
     pub(crate) function: &'static Function,
     /// The payload of a `Task` or `Chunk` frame: the function's number, then the arguments.
     pub(crate) payload: Vec<u8>,
     pub(crate) shape: Shape,
+    pub(crate) options: Options,
 }
 
 /// One call, or many in a row.
@@ -55,7 +58,13 @@ pub enum Shutdown {
     Wait,
     /// What has begun still runs, the rest is cancelled. As Python's `cancel_futures=True`.
     CancelPending,
-    /// Everything ends now: workers are killed, with their process groups.
+    /// Everything ends now: workers, and their process groups, are sent SIGTERM (or the
+    /// [`terminate_signal`](crate::ProcessPoolExecutorBuilder::terminate_signal) that was chosen), and are killed if they have not ended after
+    /// [`exit_grace`](crate::ProcessPoolExecutorBuilder::exit_grace). As Python's `terminate_workers()`.
+    ///
+    /// Threads cannot be ended: in an executor without processes, this is `CancelPending`.
+    Terminate,
+    /// Everything ends now: workers are killed, with their process groups. As Python's `kill_workers()`.
     ///
     /// Threads cannot be killed: in an executor without processes, this is `CancelPending`.
     Kill,
@@ -75,7 +84,7 @@ pub(crate) trait Core: Host {
     fn max_workers(&self) -> usize;
 
     /// Takes a call on. It ends exactly once; the permit comes back when it has.
-    fn begin(self: Arc<Self>, permit: Permit, call: Call) -> Result<Promises, SubmitError>;
+    fn begin(self: Arc<Self>, permit: Permit, work: Work) -> Result<Promises, SubmitError>;
 
     /// Takes no more calls, deals with the pending ones as told, and completes [`Core::ended`] when
     /// nothing is left. May be called again with a stronger mode.
@@ -100,7 +109,7 @@ pub(crate) trait Core: Host {
     fn join(&self);
 }
 
-impl Call {
+impl Work {
     /// One call, whose arguments `encode` appends.
     pub(crate) fn task(
         function: &'static Function,
@@ -116,6 +125,7 @@ impl Call {
             function,
             payload,
             shape: Shape::Task,
+            options: Options::default(),
         })
     }
 
@@ -135,7 +145,13 @@ impl Call {
             function,
             payload,
             shape: Shape::Chunk(count),
+            options: Options::default(),
         }
+    }
+
+    /// The same, with what else was asked for.
+    pub(crate) fn with(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// The encoded arguments of a task.
@@ -161,6 +177,16 @@ impl Call {
             size,
             max_frame,
         })
+    }
+}
+
+impl Shape {
+    /// The kind of frame that carries it.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Task => Kind::Task,
+            Self::Chunk(_) => Kind::Chunk,
+        }
     }
 }
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::core::{Call, Core, Promises, Shutdown};
+use super::core::{Core, Promises, Shutdown, Work};
 use super::defaults::{DEFAULT_MAX_FRAME, DEFAULT_MAX_PENDING};
 use super::erased::{Executor, Handle};
 use super::gate::{Gate, Permit};
-use super::local::LocalJob;
+use super::local::{LocalJob, Runner, left_until};
 use super::methods::executor_methods;
 use crate::error::{SubmitError, TaskId};
-use crate::future::{Host, RawFuture};
+use crate::future::{Host, Kill, RawFuture};
+use crate::primitives::plain::{Condvar, Mutex, lock};
 
 /// Runs every task in the thread that submits it, before `submit` returns: for debugging.
 ///
@@ -84,6 +85,10 @@ impl Host for Inline {
         false
     }
 
+    fn kill(&self, _: TaskId) -> Kill {
+        Kill::Asked
+    }
+
     fn is_running(&self, _: TaskId) -> bool {
         // Only a task that submits further ones could ask while one runs.
         true
@@ -93,6 +98,26 @@ impl Host for Inline {
 
     fn run_callback(&self, callback: Box<dyn FnOnce() + Send>) {
         callback();
+    }
+}
+
+impl Runner for Inline {
+    fn max_frame(&self) -> u64 {
+        DEFAULT_MAX_FRAME
+    }
+
+    fn is_cancelled(&self, _: TaskId) -> bool {
+        false
+    }
+
+    fn pause(&self, _: TaskId, until: Option<Instant>) {
+        // Not parked: whoever unparks this thread means something else.
+        let (nobody, never) = (Mutex::new(()), Condvar::new());
+        let mut guard = lock(&nobody);
+        while let Some(left) = left_until(until) {
+            let woken = never.wait_timeout(guard, left);
+            guard = woken.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -109,20 +134,23 @@ impl Core for Inline {
         1
     }
 
-    fn begin(self: Arc<Self>, permit: Permit, call: Call) -> Result<Promises, SubmitError> {
-        call.check_size(self.max_frame())?;
+    fn begin(self: Arc<Self>, permit: Permit, work: Work) -> Result<Promises, SubmitError> {
+        work.check_size(Core::max_frame(&*self))?;
+        work.options.check(work.function)?;
         if self.is_shut_down.load(Ordering::SeqCst) {
             return Err(SubmitError::ShutDown);
         }
         let id = TaskId(self.next.fetch_add(1, Ordering::Relaxed));
         let host: Arc<dyn Host> = self.clone();
-        let promises = Promises::new(call.shape, id, &Arc::downgrade(&host));
+        let promises = Promises::new(work.shape, id, &Arc::downgrade(&host));
         LocalJob {
-            call,
+            id,
+            work,
             promises: promises.clone(),
             permit,
+            submitted: Instant::now(),
         }
-        .run(self.max_frame(), || false);
+        .run(&self);
         Ok(promises)
     }
 

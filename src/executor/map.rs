@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use self::engine::{Ended, Engine, Pulled};
 use super::erased::Handle;
+use super::retry::Options;
 use super::typed::check_decodes;
 use crate::error::{SubmitError, TaskError};
 use crate::future::streamed::sealed::Sealed;
@@ -126,6 +127,23 @@ pub enum TryMapError<T, E> {
     Task(T),
     /// The input was this error.
     Input(E),
+}
+
+impl<E> TryMapError<TaskError, E> {
+    /// Whether the function may have been called: [`TaskError::may_have_run`]; for an input that was an error, never.
+    ///
+    /// ```
+    /// use procession::{TaskError, TryMapError};
+    ///
+    /// let error: TryMapError<TaskError, &str> = TryMapError::Input("no number");
+    /// assert!(!error.may_have_run());
+    /// ```
+    pub fn may_have_run(&self) -> bool {
+        match self {
+            Self::Task(error) => error.may_have_run(),
+            Self::Input(_) => false,
+        }
+    }
 }
 
 impl<T: fmt::Display, E: fmt::Display> fmt::Display for TryMapError<T, E> {
@@ -272,7 +290,7 @@ macro_rules! options {
 }
 
 impl<I: Iterator, R> Map<I, R> {
-    pub(super) fn new<F, A, K>(executor: Handle, inputs: I) -> Self
+    pub(super) fn new<F, A, K>(executor: Handle, options: Options, inputs: I) -> Self
     where
         F: TaskFunction<A, K>,
         I: Iterator<Item = A>,
@@ -282,7 +300,7 @@ impl<I: Iterator, R> Map<I, R> {
             Some(args) => encode_item::<F, A, K, Infallible>(&args, out),
         };
         Self {
-            engine: Engine::new(executor, find::<F, A, K>(), inputs, pull),
+            engine: Engine::new(executor, options, find::<F, A, K>(), inputs, pull),
             result: std::marker::PhantomData,
         }
     }
@@ -291,7 +309,7 @@ impl<I: Iterator, R> Map<I, R> {
 }
 
 impl<I: Iterator<Item: TryInput>, R> TryMap<I, R> {
-    pub(super) fn new<F, A, K, E>(executor: Handle, inputs: I) -> Self
+    pub(super) fn new<F, A, K, E>(executor: Handle, options: Options, inputs: I) -> Self
     where
         F: TaskFunction<A, K>,
         I: Iterator<Item = Result<A, E>>,
@@ -303,7 +321,7 @@ impl<I: Iterator<Item: TryInput>, R> TryMap<I, R> {
             Some(Err(error)) => Pulled::Error(error),
         };
         Self {
-            engine: Engine::new(executor, find::<F, A, K>(), inputs, pull),
+            engine: Engine::new(executor, options, find::<F, A, K>(), inputs, pull),
             result: std::marker::PhantomData,
         }
     }

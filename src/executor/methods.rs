@@ -5,6 +5,29 @@
 macro_rules! executor_methods {
     ($executor:ty) => {
         impl $executor {
+            /// Says more about a call than its arguments, before it is submitted: time limits, retries, a
+            /// priority. See [`Call`](crate::Call).
+            ///
+            /// # Example
+            ///
+            /// ```
+            /// #[procession::task]
+            /// fn add(a: u64, b: u64) -> u64 {
+            ///     a + b
+            /// }
+            ///
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let executor = procession::InlineExecutor::new();
+            /// let future = executor.call(add).retries(2).priority(1).submit((1, 2))?;
+            /// assert_eq!(future.wait()?, 3);
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn call<F: Copy>(&self, function: F) -> $crate::Call<'_, F> {
+                const { $crate::registry::assert_zero_sized::<F>() };
+                $crate::ExecutorExt::call(self, function)
+            }
+
             /// Submits one call, and returns its [`Future`](crate::Future).
             ///
             /// `args` is `()` for a function of no arguments, the argument itself for one, and a tuple

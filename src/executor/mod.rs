@@ -7,12 +7,14 @@
 //! | [`InlineExecutor`] | the submitting thread | debugging |
 //!
 //! `core` is what they have in common below the types, `erased` the trait that hides which of them it is,
-//! `typed` what users call, and `methods` the same once more for those who know which one they have.
+//! `typed` and `call` what users call (`retry` what they may ask for with it), and `methods` the same once more for those who know which one they have.
 
 mod defaults;
 mod gate;
+mod retry;
 mod core;
 mod erased;
+mod call;
 mod typed;
 mod methods;
 mod map;
@@ -22,10 +24,15 @@ mod thread;
 pub(crate) mod process;
 
 pub use self::core::Shutdown;
+pub use call::Call;
 pub use defaults::default_workers;
 pub use erased::Executor;
 pub use inline::InlineExecutor;
 pub use map::{Map, TryMap, TryMapError};
-pub use process::{InitializerOutput, ProcessPoolExecutor, ProcessPoolExecutorBuilder};
+pub use process::{
+    InitializerOutput, OutputLine, OutputStream, ProcessPoolExecutor, ProcessPoolExecutorBuilder,
+    Stdio,
+};
+pub use retry::Retry;
 pub use thread::ThreadPoolExecutor;
 pub use typed::ExecutorExt;

@@ -1,20 +1,21 @@
 //! The executor of threads.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::core::{Call, Core, Promises, Shutdown};
+use super::core::{Core, Promises, Shutdown, Work};
 use super::defaults::{DEFAULT_MAX_FRAME, DEFAULT_MAX_PENDING, default_workers};
 use super::erased::{Executor, Handle, drop_executor};
 use super::gate::{Gate, Permit};
-use super::local::LocalJob;
+use super::local::{LocalJob, Runner, left_until};
 use super::methods::executor_methods;
 use super::process::callbacks::Callbacks;
 use crate::error::{BuildError, SubmitError, TaskError, TaskId};
-use crate::future::{Host, RawFuture};
+use crate::future::{Host, Kill, RawFuture};
 use crate::primitives::plain::{Condvar, Mutex, lock};
 
 /// Runs tasks on threads of this process.
@@ -58,6 +59,8 @@ struct Threads {
     state: Mutex<State>,
     /// Notified when there is a job, or none will come any more.
     changed: Condvar,
+    /// Notified when a task that runs is to go no further: it may be pausing before another attempt.
+    pausing: Condvar,
     gate: Arc<Gate>,
     callbacks: Callbacks,
     ended: RawFuture,
@@ -67,8 +70,10 @@ struct Threads {
 
 #[derive(Default)]
 struct State {
-    /// What waits, in the order of submission.
+    /// What waits.
     queue: BTreeMap<TaskId, LocalJob>,
+    /// The order in which it is to begin: by priority, then by submission.
+    order: BTreeSet<(Reverse<i32>, TaskId)>,
     running: BTreeSet<TaskId>,
     /// Chunks that are to go no further.
     cancelled: BTreeSet<TaskId>,
@@ -140,8 +145,9 @@ impl ThreadPoolExecutor {
                 ..State::default()
             }),
             changed: Condvar::new(),
+            pausing: Condvar::new(),
             gate: Gate::new(max_pending),
-            callbacks: Callbacks::new(),
+            callbacks: Callbacks::new("procession-callbacks"),
             ended: RawFuture::pending(TaskId(0), None),
             max_workers,
             handles: Mutex::new(Vec::new()),
@@ -190,10 +196,9 @@ fn start(threads: &Arc<Threads>, number: usize) -> io::Result<()> {
 
 impl Threads {
     /// The life of one thread.
-    fn serve(&self) {
+    fn serve(self: &Arc<Self>) {
         while let Some((id, job)) = self.next_job() {
-            let is_cancelled = || lock(&self.state).cancelled.contains(&id);
-            job.run(self.max_frame(), is_cancelled);
+            job.run(self);
             let mut state = lock(&self.state);
             state.running.remove(&id);
             state.cancelled.remove(&id);
@@ -212,7 +217,9 @@ impl Threads {
     fn next_job(&self) -> Option<(TaskId, LocalJob)> {
         let mut state = lock(&self.state);
         loop {
-            if let Some((id, job)) = state.queue.pop_first() {
+            if let Some((_, id)) = state.order.pop_first()
+                && let Some(job) = state.queue.remove(&id)
+            {
                 state.running.insert(id);
                 return Some((id, job));
             }
@@ -232,16 +239,30 @@ impl Host for Threads {
         let job = {
             let mut state = lock(&self.state);
             let job = state.queue.remove(&task);
-            if job.is_none() && state.running.contains(&task) {
+            if let Some(job) = &job {
+                job.announce_cancelled();
+                state.order.remove(&job.place());
+            } else if state.running.contains(&task) {
                 state.cancelled.insert(task);
+                self.pausing.notify_all();
             }
             job
         };
         let found = job.is_some();
         if let Some(job) = job {
-            job.end(&TaskError::Cancelled);
+            job.end(&TaskError::Cancelled {
+                may_have_run: false,
+            });
         }
         found
+    }
+
+    fn kill(&self, task: TaskId) -> Kill {
+        match self.cancel(task) {
+            true => Kill::Cancelled,
+            false if self.is_running(task) => Kill::Asked,
+            false => Kill::TooLate,
+        }
     }
 
     fn is_running(&self, task: TaskId) -> bool {
@@ -252,6 +273,27 @@ impl Host for Threads {
 
     fn run_callback(&self, callback: Box<dyn FnOnce() + Send>) {
         self.callbacks.run(callback);
+    }
+}
+
+impl Runner for Threads {
+    fn max_frame(&self) -> u64 {
+        DEFAULT_MAX_FRAME
+    }
+
+    fn is_cancelled(&self, task: TaskId) -> bool {
+        lock(&self.state).cancelled.contains(&task)
+    }
+
+    fn pause(&self, task: TaskId, until: Option<Instant>) {
+        let mut state = lock(&self.state);
+        while !state.cancelled.contains(&task) {
+            let Some(left) = left_until(until) else {
+                return;
+            };
+            let woken = self.pausing.wait_timeout(state, left);
+            state = woken.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -268,8 +310,9 @@ impl Core for Threads {
         self.max_workers
     }
 
-    fn begin(self: Arc<Self>, permit: Permit, call: Call) -> Result<Promises, SubmitError> {
-        call.check_size(self.max_frame())?;
+    fn begin(self: Arc<Self>, permit: Permit, work: Work) -> Result<Promises, SubmitError> {
+        work.check_size(Core::max_frame(&*self))?;
+        work.options.check(work.function)?;
         let mut state = lock(&self.state);
         if state.is_shut_down {
             return Err(SubmitError::ShutDown);
@@ -277,15 +320,16 @@ impl Core for Threads {
         let id = TaskId(state.next);
         state.next += 1;
         let host: Arc<dyn Host> = self.clone();
-        let promises = Promises::new(call.shape, id, &Arc::downgrade(&host));
-        state.queue.insert(
+        let promises = Promises::new(work.shape, id, &Arc::downgrade(&host));
+        let job = LocalJob {
             id,
-            LocalJob {
-                call,
-                promises: promises.clone(),
-                permit,
-            },
-        );
+            work,
+            promises: promises.clone(),
+            permit,
+            submitted: Instant::now(),
+        };
+        state.order.insert(job.place());
+        state.queue.insert(id, job);
         drop(state);
         self.changed.notify_one();
         Ok(promises)
@@ -302,19 +346,24 @@ impl Core for Threads {
                     running,
                     cancelled,
                     queue,
+                    order,
                     ..
                 } = &mut *state;
                 cancelled.extend(running.iter().copied());
+                order.clear();
                 std::mem::take(queue)
             }
         };
         self.changed.notify_all();
+        self.pausing.notify_all();
         self.gate.close(SubmitError::ShutDown);
         let error = match how {
-            Shutdown::Kill => TaskError::ShutDown {
+            Shutdown::Terminate | Shutdown::Kill => TaskError::ShutDown {
                 may_have_run: false,
             },
-            _ => TaskError::Cancelled,
+            _ => TaskError::Cancelled {
+                may_have_run: false,
+            },
         };
         for job in dropped.into_values() {
             job.end(&error);

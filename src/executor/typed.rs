@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::core::{Call, Core};
+use super::call::Call;
+use super::core::{Core, Work};
 use super::erased::Executor;
 use super::gate::Permit;
 use super::map::{Map, TryMap};
+use super::retry::Options;
 use crate::error::{SubmitError, TrySubmitError};
 use crate::future::Future;
 use crate::registry::{Function, TaskFunction, assert_zero_sized, find, find_by_name};
@@ -37,6 +39,30 @@ use crate::wire;
 /// # }
 /// ```
 pub trait ExecutorExt: Executor {
+    /// Says more about a call than its arguments, before it is submitted: time limits, retries, a priority. See
+    /// [`Call`].
+    ///
+    /// ```
+    /// use procession::ExecutorExt;
+    ///
+    /// #[procession::task]
+    /// fn add(a: u64, b: u64) -> u64 {
+    ///     a + b
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let executor: &dyn procession::Executor = &procession::InlineExecutor::new();
+    /// let future = executor.call(add).retries(2).priority(1).submit((1, 2))?;
+    /// assert_eq!(future.wait()?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn call<F: Copy>(&self, function: F) -> Call<'_, F> {
+        const { assert_zero_sized::<F>() };
+        let _ = function;
+        Call::new(self.handle())
+    }
+
     /// Submits one call, and returns its future. Waits while `max_pending` tasks are pending.
     ///
     /// `args` is `()` for a function of no arguments, the argument itself for one, and a tuple for
@@ -67,9 +93,7 @@ pub trait ExecutorExt: Executor {
     where
         F: TaskFunction<A, K>,
     {
-        const { assert_zero_sized::<F>() };
-        let _ = function;
-        submit::<F, A, K>(&self.handle().0, &args)
+        self.call(function).submit(args)
     }
 
     /// As [`submit`](Self::submit), but instead of waiting gives the arguments back.
@@ -103,14 +127,7 @@ pub trait ExecutorExt: Executor {
     where
         F: TaskFunction<A, K>,
     {
-        const { assert_zero_sized::<F>() };
-        let _ = function;
-        let core = &self.handle().0;
-        let submitted = core.gate().try_enter().and_then(|permit| {
-            let call = encode::<F, A, K>(&args)?;
-            begin(core, permit, call)
-        });
-        submitted.map_err(|reason| TrySubmitError { args, reason })
+        self.call(function).try_submit(args)
     }
 
     /// As [`submit`](Self::submit), but awaits room instead of blocking the thread. The arguments are
@@ -144,15 +161,7 @@ pub trait ExecutorExt: Executor {
     where
         F: TaskFunction<A, K>,
     {
-        const { assert_zero_sized::<F>() };
-        let _ = function;
-        let core = self.handle().0.clone();
-        let call = encode::<F, A, K>(&args);
-        async move {
-            let call = call?;
-            let permit = core.gate().entering().await?;
-            begin(&core, permit, call)
-        }
+        self.call(function).submit_async(args)
     }
 
     /// Submits a call to the function of this name, chosen when the program runs.
@@ -212,9 +221,7 @@ pub trait ExecutorExt: Executor {
         F: TaskFunction<A, K>,
         I: IntoIterator<Item = A>,
     {
-        const { assert_zero_sized::<F>() };
-        let _ = function;
-        Map::new::<F, A, K>(self.handle().clone(), inputs.into_iter())
+        self.call(function).map(inputs)
     }
 
     /// As [`map`](Self::map), over inputs that may fail themselves: an input's error surfaces in its
@@ -243,22 +250,24 @@ pub trait ExecutorExt: Executor {
         F: TaskFunction<A, K>,
         I: IntoIterator<Item = Result<A, E>>,
     {
-        const { assert_zero_sized::<F>() };
-        let _ = function;
-        TryMap::new::<F, A, K, E>(self.handle().clone(), inputs.into_iter())
+        self.call(function).try_map(inputs)
     }
 }
 
 impl<E: Executor + ?Sized> ExecutorExt for E {}
 
-/// [`ExecutorExt::submit`].
-fn submit<F, A, K>(core: &Arc<dyn Core>, args: &A) -> Result<Future<F::Output>, SubmitError>
+/// [`Call::submit`].
+pub(super) fn submit<F, A, K>(
+    core: &Arc<dyn Core>,
+    args: &A,
+    options: Options,
+) -> Result<Future<F::Output>, SubmitError>
 where
     F: TaskFunction<A, K>,
 {
     let permit = core.gate().enter()?;
-    let call = encode::<F, A, K>(args)?;
-    begin(core, permit, call)
+    let work = encode::<F, A, K>(args)?;
+    begin(core, permit, work.with(options))
 }
 
 fn submit_by_name<R>(
@@ -271,10 +280,10 @@ where
 {
     let function = find_by_name_for::<_, R>(name, args)?;
     let permit = core.gate().enter()?;
-    let call = Call::task(function, |out| {
+    let work = Work::task(function, |out| {
         wire::encode(args, out).map_err(|error| error.to_string())
     })?;
-    begin(core, permit, call)
+    begin(core, permit, work)
 }
 
 fn find_by_name_for<A: 'static, R: 'static>(
@@ -285,14 +294,14 @@ fn find_by_name_for<A: 'static, R: 'static>(
 }
 
 /// Finds the function, and encodes the arguments for it.
-fn encode<F, A, K>(args: &A) -> Result<Call, SubmitError>
+pub(super) fn encode<F, A, K>(args: &A) -> Result<Work, SubmitError>
 where
     F: TaskFunction<A, K>,
 {
     let function = find::<F, A, K>()?;
-    let call = Call::task(function, |out| F::encode_args(args, out))?;
-    check_decodes::<F, A, K>(function, call.arguments())?;
-    Ok(call)
+    let work = Work::task(function, |out| F::encode_args(args, out))?;
+    check_decodes::<F, A, K>(function, work.arguments())?;
+    Ok(work)
 }
 
 /// In debug builds: refuses arguments that encode but do not decode again, since the format does not
@@ -316,8 +325,12 @@ where
     }
 }
 
-fn begin<R>(core: &Arc<dyn Core>, permit: Permit, call: Call) -> Result<Future<R>, SubmitError> {
-    let promises = core.clone().begin(permit, call)?;
+pub(super) fn begin<R>(
+    core: &Arc<dyn Core>,
+    permit: Permit,
+    work: Work,
+) -> Result<Future<R>, SubmitError> {
+    let promises = core.clone().begin(permit, work)?;
     // A task has one future.
     promises
         .into_one()

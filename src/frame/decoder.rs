@@ -32,6 +32,9 @@ pub(crate) struct Frame<'a> {
     /// Borrowed from the decoder where it is small, owned (and not to be copied again) where it is
     /// not.
     pub(crate) payload: Cow<'a, [u8]>,
+    /// There was no memory for the payload, which has been thrown away: see
+    /// [`Decoder::that_throws_away`].
+    pub(crate) is_thrown_away: bool,
 }
 
 /// Takes a stream of bytes apart into frames.
@@ -47,6 +50,7 @@ pub(crate) struct Decoder {
     start: usize,
     end: usize,
     large: Option<Large>,
+    throws_away: bool,
 }
 
 /// A payload that outgrew the buffer. While there is one, the buffer is empty.
@@ -57,6 +61,8 @@ struct Large {
     /// Its first `filled` bytes came; the others are zeros, for a read to overwrite.
     payload: Vec<u8>,
     filled: usize,
+    /// There is no memory for it: what comes is counted, and overwritten by what comes next.
+    is_thrown_away: bool,
 }
 
 impl Decoder {
@@ -69,6 +75,16 @@ impl Decoder {
             start: 0,
             end: 0,
             large: None,
+            throws_away: false,
+        }
+    }
+
+    /// The same decoder, for which a payload without room in memory is no error: its bytes are thrown away as they come,
+    /// and its frame says so.
+    pub(crate) fn that_throws_away(self) -> Self {
+        Self {
+            throws_away: true,
+            ..self
         }
     }
 
@@ -79,7 +95,8 @@ impl Decoder {
     /// came must have been taken before.
     pub(crate) fn read_from(&mut self, source: &mut impl io::Read) -> io::Result<usize> {
         if let Some(large) = &mut self.large {
-            return large.read_from(source);
+            let spare = self.throws_away.then_some(&mut self.buffer[..]);
+            return large.read_from(source, spare);
         }
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -122,6 +139,7 @@ impl Decoder {
         Ok(Some(Frame {
             header,
             payload: Cow::Borrowed(&self.buffer[payload..payload + len]),
+            is_thrown_away: false,
         }))
     }
 
@@ -148,6 +166,7 @@ impl Decoder {
         Some(Frame {
             header: large.header,
             payload: Cow::Owned(large.payload),
+            is_thrown_away: large.is_thrown_away,
         })
     }
 }
@@ -161,15 +180,36 @@ impl Large {
             len,
             payload,
             filled: came.len(),
+            is_thrown_away: false,
         }
     }
 
-    fn read_from(&mut self, source: &mut impl io::Read) -> io::Result<usize> {
+    /// `spare` is where bytes go for which there is no memory.
+    fn read_from(
+        &mut self,
+        source: &mut impl io::Read,
+        spare: Option<&mut [u8]>,
+    ) -> io::Result<usize> {
         if self.filled == self.len {
             return Err(not_taken());
         }
-        if self.payload.len() - self.filled < BUFFER_LEN {
-            self.make_room()?;
+        if !self.is_thrown_away
+            && self.payload.len() - self.filled < BUFFER_LEN
+            && let Err(error) = self.make_room()
+        {
+            if spare.is_none() {
+                return Err(error);
+            }
+            self.is_thrown_away = true;
+            self.payload = Vec::new();
+        }
+        if self.is_thrown_away
+            && let Some(spare) = spare
+        {
+            let room = spare.len().min(self.len - self.filled);
+            let count = source.read(&mut spare[..room])?.min(room);
+            self.filled += count;
+            return Ok(count);
         }
         let room = &mut self.payload[self.filled..];
         let count = source.read(room)?.min(room.len());

@@ -6,6 +6,16 @@ pub(crate) const HEADER_LEN: usize = 24;
 /// Of a [`Kind::Part`]: nothing more comes for this chunk.
 pub(crate) const FLAG_LAST: u8 = 1;
 
+/// Of a [`Kind::Chunk`]: what an item gave is to be sent before the next one begins.
+pub(crate) const FLAG_PROMPT: u8 = 2;
+
+/// Of a [`Kind::Record`]: it was made while the frame with its `seq` ran.
+pub(crate) const FLAG_IN_TASK: u8 = 1;
+
+/// The longest payload of a [`Kind::Record`], whatever longer frames are allowed: records may wait in
+/// their thousands for whoever prints them.
+pub(crate) const MAX_RECORD: u64 = 64 * 1024;
+
 /// What a frame is about. Kinds below 16 travel to a worker, the others from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -33,6 +43,8 @@ pub(crate) enum Kind {
     Passed = 21,
     /// The initializer failed; the worker ends.
     InitializerFailed = 22,
+    /// What was said through `log` or `tracing`.
+    Record = 23,
 }
 
 /// The header of a frame, decoded.
@@ -43,7 +55,7 @@ pub(crate) struct Header {
     /// The task that the frame is about; 0 where it is about none.
     pub(crate) task: u64,
     pub(crate) kind: Kind,
-    /// [`FLAG_LAST`], or nothing.
+    /// [`FLAG_LAST`], [`FLAG_PROMPT`], [`FLAG_IN_TASK`], or nothing.
     pub(crate) flags: u8,
     /// How many descriptors travel beside the frame. Must be 0 in this version of the protocol.
     pub(crate) handles: u16,
@@ -57,6 +69,9 @@ pub(crate) enum FrameError {
     /// The payload is longer than the reader allows. Nothing was allocated for it.
     #[error("a frame of {len} bytes where `max_frame` allows {max_frame}")]
     TooLong { len: u64, max_frame: u64 },
+    /// The same, for records, which may not be as long as other frames.
+    #[error("a record of {len} bytes where {MAX_RECORD} are allowed")]
+    RecordTooLong { len: u64 },
     /// No frame is of this kind.
     #[error("a frame of unknown kind {0}")]
     UnknownKind(u8),
@@ -89,12 +104,18 @@ impl Kind {
             20 => Self::Part,
             21 => Self::Passed,
             22 => Self::InitializerFailed,
+            23 => Self::Record,
             _ => return Err(FrameError::UnknownKind(byte)),
         })
     }
 
     fn allowed_flags(self) -> u8 {
-        if self == Self::Part { FLAG_LAST } else { 0 }
+        match self {
+            Self::Part => FLAG_LAST,
+            Self::Chunk => FLAG_PROMPT,
+            Self::Record => FLAG_IN_TASK,
+            _ => 0,
+        }
     }
 
     fn has_payload(self) -> bool {
@@ -178,6 +199,9 @@ impl Header {
                 len: header.len,
                 max_frame,
             });
+        }
+        if kind == Kind::Record && header.len > MAX_RECORD {
+            return Err(FrameError::RecordTooLong { len: header.len });
         }
         if header.len != 0 && !kind.has_payload() {
             return Err(FrameError::NotEmpty {

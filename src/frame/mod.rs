@@ -8,7 +8,11 @@ mod decoder;
 mod header;
 
 pub(crate) use decoder::{Decoder, Frame};
-pub(crate) use header::{FLAG_LAST, FrameError, HEADER_LEN, Header, Kind};
+#[cfg(any(test, feature = "log", feature = "tracing"))]
+pub(crate) use header::MAX_RECORD;
+pub(crate) use header::{
+    FLAG_IN_TASK, FLAG_LAST, FLAG_PROMPT, FrameError, HEADER_LEN, Header, Kind,
+};
 
 /// Begins a frame at the end of `out`: reserves its header and returns where it starts.
 ///

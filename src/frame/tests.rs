@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use super::fuzz::{Decoded, decode};
 use super::*;
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::Task,
     Kind::Chunk,
     Kind::Initialize,
@@ -20,6 +20,7 @@ const KINDS: [Kind; 11] = [
     Kind::Part,
     Kind::Passed,
     Kind::InitializerFailed,
+    Kind::Record,
 ];
 
 fn frame(header: Header, payload: &[u8]) -> Vec<u8> {
@@ -43,15 +44,16 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     )
         .prop_map(|(kind, task, seq, last, len, seed)| {
             let mut header = Header::new(kind, task, seq);
-            header.flags = if last && kind == Kind::Part {
-                FLAG_LAST
-            } else {
-                0
+            header.flags = match kind {
+                Kind::Part if last => FLAG_LAST,
+                Kind::Chunk if last => FLAG_PROMPT,
+                Kind::Record if last => FLAG_IN_TASK,
+                _ => 0,
             };
-            let len = if matches!(kind, Kind::Goodbye | Kind::Passed) {
-                0
-            } else {
-                len
+            let len = match kind {
+                Kind::Goodbye | Kind::Passed => 0,
+                Kind::Record => len.min(MAX_RECORD as usize),
+                _ => len,
             };
             let payload: Vec<u8> = (0..len).map(|i| (i / 7) as u8 ^ seed).collect();
             frame(header, &payload)
@@ -150,7 +152,7 @@ fn headers_are_pinned() {
 fn numbers_of_kinds_are_pinned() {
     assert_eq!(
         KINDS.map(|kind| kind as u8),
-        [1, 2, 3, 4, 16, 17, 18, 19, 20, 21, 22]
+        [1, 2, 3, 4, 16, 17, 18, 19, 20, 21, 22, 23]
     );
     for kind in KINDS {
         let header = Header::new(kind, 1, 2);
@@ -174,15 +176,37 @@ fn a_header_that_the_protocol_does_not_allow_is_refused() {
         "a frame of 11 bytes where `max_frame` allows 10"
     );
     assert_eq!(refused(16, 0), "a frame of unknown kind 0");
-    assert_eq!(refused(16, 23), "a frame of unknown kind 23");
+    assert_eq!(refused(16, 24), "a frame of unknown kind 24");
     assert_eq!(
         refused(16, 21),
         "a `Passed` frame with a payload of 1 bytes where none belongs"
     );
     assert_eq!(refused(17, FLAG_LAST), "a frame with unknown flags 0x01");
+    assert_eq!(refused(17, FLAG_PROMPT), "a frame with unknown flags 0x02");
     assert_eq!(
         refused(18, 2),
         "a frame that announces 2 handles where none can come"
+    );
+}
+
+#[test]
+fn a_record_is_no_longer_than_records_may_be() {
+    let header = |len| Header {
+        len,
+        ..Header::new(Kind::Record, 0, 0)
+    };
+    let decode = |header: Header, max_frame| Header::decode(&header.encode(), max_frame);
+    let longest = header(MAX_RECORD);
+    assert_eq!(decode(longest, u64::MAX), Ok(longest));
+    let error = decode(header(MAX_RECORD + 1), u64::MAX).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a record of 65537 bytes where 65536 are allowed"
+    );
+    let error = decode(header(101), 100).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a frame of 101 bytes where `max_frame` allows 100"
     );
 }
 

@@ -50,6 +50,7 @@ pub use streamed::{Streamable, Streamed};
 pub use typed::{Awaiting, Future};
 pub use wait::{ReturnWhen, WaitAsync, Waited, wait, wait_async};
 
+pub use raw::Kill;
 pub(crate) use raw::{Host, Outcome, RawFuture};
 pub(crate) use timer::Timer;
 pub(crate) use waiting::Seat;

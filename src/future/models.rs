@@ -2,18 +2,21 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --lib --release loom` runs them.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use loom::future::block_on;
 use loom::thread;
 
-use crate::error::TaskId;
-use crate::primitives::Arc;
+use crate::error::{TaskError, TaskId};
+use crate::page::Page;
+use crate::primitives::{Arc, Weak};
 
 use super::completes::Completes;
 use super::completes::sealed::Sealed;
-use super::raw::{Outcome, RawFuture};
+use super::raw::{Host, Kill, Outcome, RawFuture};
 use super::waiting::Seat;
 use super::watcher::Watch;
 
@@ -139,6 +142,80 @@ fn loom_a_future_that_is_completed_and_cancelled_has_one_outcome() {
         assert_ne!(was_cancelled, was_completed);
         assert_eq!(future.is_cancelled(), was_cancelled);
         assert!(future.is_done());
+    });
+}
+
+/// A worker that runs a task: its status page, and what its driver does with it.
+struct Running {
+    page: Page,
+    future: OnceLock<RawFuture>,
+}
+
+impl Running {
+    const SEQ: u32 = 7;
+
+    fn future(&self) -> &RawFuture {
+        self.future.get().unwrap()
+    }
+}
+
+impl Host for Running {
+    fn cancel(&self, _: TaskId) -> bool {
+        self.page.ask_cancel(Self::SEQ);
+        false
+    }
+
+    fn kill(&self, _: TaskId) -> Kill {
+        if !self.page.condemn(Self::SEQ, None) {
+            return Kill::TooLate;
+        }
+        // The worker goes, and nothing has come from it.
+        assert!(self.future().complete(Err(TaskError::Abandoned)));
+        Kill::Killing
+    }
+
+    fn is_running(&self, _: TaskId) -> bool {
+        self.page.is_begun(Self::SEQ)
+    }
+
+    fn drain(&self, _: TaskId, _: &dyn Fn() -> bool, _: Option<Instant>) {}
+
+    fn run_callback(&self, callback: Box<dyn FnOnce() + Send>) {
+        callback();
+    }
+}
+
+#[test]
+fn loom_a_task_that_ends_and_is_killed_has_one_outcome_and_the_killer_knows_which() {
+    loom::model(|| {
+        let host = Arc::new(Running {
+            page: Page::new(),
+            future: OnceLock::new(),
+        });
+        let weak: Weak<dyn Host> = Arc::downgrade(&host) as Weak<dyn Host>;
+        let future = RawFuture::pending(TaskId(0), Some(weak));
+        assert!(host.future.set(future.clone()).is_ok());
+        host.page.send(Running::SEQ);
+        assert!(host.page.begin(Running::SEQ, 1));
+        let worker = {
+            let host = Arc::clone(&host);
+            thread::spawn(move || {
+                let has_ended = host.page.end(Running::SEQ, 0, 1);
+                if has_ended {
+                    assert!(host.future().complete(value(1)));
+                }
+                has_ended
+            })
+        };
+        let waiter = {
+            let future = future.clone();
+            thread::spawn(move || future.wait(None).unwrap().is_ok())
+        };
+        let found = future.kill();
+        let has_ended = worker.join().unwrap();
+        assert_eq!(found == Kill::TooLate, has_ended);
+        assert_eq!(waiter.join().unwrap(), has_ended);
+        assert_eq!(future.kill(), Kill::TooLate);
     });
 }
 

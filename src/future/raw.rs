@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{TaskError, TaskId};
-use crate::primitives::{Arc, Condvar, Mutex, OnceLock, Weak, lock, park};
+use crate::primitives::{Arc, AtomicU32, Condvar, Mutex, OnceLock, Ordering, Weak, lock, park};
 
 use super::contain::{contain, contain_callback};
 use super::typed::Future;
@@ -23,6 +23,9 @@ pub(crate) trait Host: Send + Sync {
     /// Ends the task as cancelled, if it still can be. The host completes the future itself.
     fn cancel(&self, task: TaskId) -> bool;
 
+    /// Ends the task, whatever that takes, and says how far that is.
+    fn kill(&self, task: TaskId) -> Kill;
+
     /// Whether the task has begun and not ended.
     fn is_running(&self, task: TaskId) -> bool;
 
@@ -36,6 +39,30 @@ pub(crate) trait Host: Send + Sync {
     fn run_callback(&self, callback: Box<dyn FnOnce() + Send>);
 }
 
+/// What [`Future::kill`] found, and did.
+///
+/// ```
+/// use procession::{Kill, Promise};
+///
+/// let (promise, future) = Promise::<u8>::new();
+/// assert_eq!(future.kill(), Kill::Cancelled);
+/// assert_eq!(future.kill(), Kill::TooLate);
+/// # drop(promise);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kill {
+    /// The task had not begun, and has ended as cancelled: it never will.
+    Cancelled,
+    /// The task runs, and its worker is being ended. The future will say so
+    /// ([`TaskError::Killed`]); or it has the task's own result, if that comes first.
+    Killing,
+    /// The task runs where nothing can be ended, on a thread of this process: it was asked to stop.
+    Asked,
+    /// The task has ended.
+    TooLate,
+}
+
 /// Both ends of a future, without the type of its result. One allocation; cloning it counts.
 // `pub` because the sealed half of `Completes` names it; nothing outside can.
 #[derive(Clone)]
@@ -43,10 +70,18 @@ pub struct RawFuture {
     shared: Arc<Shared>,
 }
 
+/// It was cancelled and has never begun.
+const NOT_BEGUN: u32 = 1;
+
+/// It was cancelled before it began anew.
+const BEGUN_BEFORE: u32 = 2;
+
 struct Shared {
     id: TaskId,
     host: Option<Weak<dyn Host>>,
     outcome: OnceLock<Outcome>,
+    /// Whether the host has cancelled the task, and some thread is about to say so: [`NOT_BEGUN`], [`BEGUN_BEFORE`], or 0.
+    cancelled: AtomicU32,
     waiting: Mutex<Waiting>,
     /// Notified after the outcome is set, if a thread is parked.
     ended: Condvar,
@@ -69,6 +104,7 @@ impl RawFuture {
             id,
             host,
             outcome: OnceLock::new(),
+            cancelled: AtomicU32::new(0),
             waiting: Mutex::new(Waiting::default()),
             ended: Condvar::new(),
         };
@@ -137,7 +173,7 @@ impl RawFuture {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        matches!(self.outcome(), Some(Err(TaskError::Cancelled)))
+        self.outcome().is_some_and(is_cancellation)
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -151,9 +187,20 @@ impl RawFuture {
             None if is_running => State::Running,
             None => State::Pending,
             Some(Ok(_)) => State::Finished,
-            Some(Err(TaskError::Cancelled)) => State::Cancelled,
+            Some(outcome) if is_cancellation(outcome) => State::Cancelled,
             Some(Err(error)) => State::Failed(error),
         }
+    }
+
+    /// For a host, under its lock: the outcome will be that it was cancelled, so that whoever cancels it meanwhile is not told that
+    /// it is too late.
+    pub(crate) fn announce_cancelled(&self, may_have_run: bool) {
+        let cancelled = if may_have_run {
+            BEGUN_BEFORE
+        } else {
+            NOT_BEGUN
+        };
+        self.shared.cancelled.store(cancelled, Ordering::Release);
     }
 
     /// Returns whether the future is cancelled afterwards.
@@ -164,14 +211,33 @@ impl RawFuture {
                     if host.cancel(self.id()) {
                         return true;
                     }
+                    // Perhaps because another thread has just done it.
+                    let cancelled = self.shared.cancelled.load(Ordering::Acquire);
+                    if cancelled != 0 {
+                        let may_have_run = cancelled == BEGUN_BEFORE;
+                        self.complete(Err(TaskError::Cancelled { may_have_run }));
+                    }
                 }
                 // Nobody runs it (a host that has gone has completed its promises).
                 None => {
-                    self.complete(Err(TaskError::Cancelled));
+                    self.complete(Err(TaskError::Cancelled {
+                        may_have_run: false,
+                    }));
                 }
             }
         }
         self.is_cancelled()
+    }
+
+    pub(crate) fn kill(&self) -> Kill {
+        if self.is_done() {
+            return Kill::TooLate;
+        }
+        match self.host() {
+            Some(host) => host.kill(self.id()),
+            None if self.cancel() => Kill::Cancelled,
+            None => Kill::TooLate,
+        }
     }
 
     /// Blocks until there is an outcome or the deadline has passed.
@@ -296,6 +362,14 @@ impl RawFuture {
             None => run(),
         }
     }
+}
+
+/// Whether a task ended because its caller wanted it to.
+pub(super) fn is_cancellation(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Err(TaskError::Cancelled { .. } | TaskError::Killed(_))
+    )
 }
 
 impl fmt::Display for RawFuture {

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{TaskError, TaskId};
 use crate::wire;
 
-use super::raw::{Outcome, RawFuture, State};
+use super::raw::{Kill, Outcome, RawFuture, State};
 use super::waiting::Seat;
 
 /// The result of a task, once it has one.
@@ -26,7 +26,7 @@ use super::waiting::Seat;
 /// # Caveats
 ///
 /// Dropping a future detaches its task, which runs to its end (as with `tokio::task::JoinHandle`, and
-/// as in Python); [`abort_on_drop`](Self::abort_on_drop) asks otherwise. The encoded result is kept as
+/// as in Python); [`abort_on_drop`](Self::abort_on_drop) and [`kill_on_drop`](Self::kill_on_drop) ask otherwise. The encoded result is kept as
 /// long as the future is.
 ///
 /// # Examples
@@ -44,11 +44,19 @@ use super::waiting::Seat;
 pub struct Future<T> {
     raw: RawFuture,
     seat: Seat,
-    cancels_on_drop: bool,
+    on_drop: OnDrop,
     /// Whether `poll` has returned the result.
     is_terminated: bool,
     // Makes values of `T`, holds none: so it is `Send` and `Sync` whatever `T` is.
     result: PhantomData<fn() -> T>,
+}
+
+/// What becomes of a task whose future is dropped.
+#[derive(Clone, Copy)]
+enum OnDrop {
+    Detach,
+    Cancel,
+    Kill,
 }
 
 impl<T> Future<T> {
@@ -56,7 +64,7 @@ impl<T> Future<T> {
         Self {
             raw,
             seat: Seat::default(),
-            cancels_on_drop: false,
+            on_drop: OnDrop::Detach,
             is_terminated: false,
             result: PhantomData,
         }
@@ -76,21 +84,56 @@ impl<T> Future<T> {
         self.raw.id()
     }
 
-    /// Ends the task as cancelled if it still can be, and returns whether it is cancelled.
+    /// Ends the task as cancelled if it has not begun, and returns whether it is cancelled.
     ///
-    /// A task that has not begun can be; one that has ended keeps its result. Cancelling twice
-    /// returns true twice.
+    /// One that runs goes on; it can ask [`is_cancelled`](crate::is_cancelled) whether it should. ([`kill`](Self::kill) is
+    /// what ends it against its will.) One that has ended keeps its result. Cancelling twice returns true twice.
     ///
     /// ```
     /// use procession::{Promise, TaskError};
     ///
     /// let (promise, future) = Promise::<u8>::new();
     /// assert!(future.cancel());
-    /// assert!(matches!(future.wait(), Err(TaskError::Cancelled)));
+    /// assert!(matches!(future.wait(), Err(TaskError::Cancelled { .. })));
     /// assert!(promise.is_cancelled());
     /// ```
     pub fn cancel(&self) -> bool {
         self.raw.cancel()
+    }
+
+    /// Ends the task, whatever that takes, and says what that was. Does not block.
+    ///
+    /// A task that has not begun is cancelled at once. One that runs in a worker first sees
+    /// [`is_cancelled`](crate::is_cancelled) become true, for
+    /// [`cancel_grace`](crate::ProcessPoolExecutorBuilder::cancel_grace); then its worker is ended, as at a time limit, and the future
+    /// says [`TaskError::Killed`] when that is done, unless the result came first. No other task is hit: the worker
+    /// begins nothing else from here on.
+    ///
+    /// ```standalone_crate
+    /// use procession::{Kill, ProcessPoolExecutor, TaskError};
+    ///
+    /// #[procession::task]
+    /// fn ponder() {
+    ///     loop {
+    ///         std::hint::spin_loop();
+    ///     }
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     procession::init();
+    ///     let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
+    ///     let (first, second) = (pool.submit(ponder, ())?, pool.submit(ponder, ())?);
+    ///     assert_eq!(second.kill(), Kill::Cancelled);
+    ///     while !first.is_running() {
+    ///         std::thread::yield_now();
+    ///     }
+    ///     assert_eq!(first.kill(), Kill::Killing);
+    ///     assert!(matches!(first.wait(), Err(TaskError::Killed(_))));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn kill(&self) -> Kill {
+        self.raw.kill()
     }
 
     /// Whether a worker has begun the task and not ended it.
@@ -115,7 +158,7 @@ impl<T> Future<T> {
         self.raw.is_done()
     }
 
-    /// Whether the task ended because it was cancelled.
+    /// Whether the task ended because it was cancelled, or killed by [`kill`](Self::kill).
     ///
     /// ```
     /// let (_promise, future) = procession::Promise::<u8>::new();
@@ -153,7 +196,19 @@ impl<T> Future<T> {
     /// assert!(promise.is_cancelled());
     /// ```
     pub fn abort_on_drop(mut self) -> Self {
-        self.cancels_on_drop = true;
+        self.on_drop = OnDrop::Cancel;
+        self
+    }
+
+    /// The same future, which [kills](Self::kill) its task when it is dropped before the end: also one that runs.
+    ///
+    /// ```
+    /// let (promise, future) = procession::Promise::<u8>::new();
+    /// drop(future.kill_on_drop());
+    /// assert!(promise.is_cancelled());
+    /// ```
+    pub fn kill_on_drop(mut self) -> Self {
+        self.on_drop = OnDrop::Kill;
         self
     }
 }
@@ -266,8 +321,11 @@ impl<'a, T: DeserializeOwned + 'static> IntoFuture for &'a Future<T> {
 impl<T> Drop for Future<T> {
     fn drop(&mut self) {
         self.raw.leave(&mut self.seat);
-        if self.cancels_on_drop && !self.raw.is_done() {
-            self.raw.cancel();
+        match self.on_drop {
+            OnDrop::Detach => {}
+            OnDrop::Cancel if self.raw.is_done() => {}
+            OnDrop::Cancel => drop(self.raw.cancel()),
+            OnDrop::Kill => drop(self.raw.kill()),
         }
     }
 }

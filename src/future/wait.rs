@@ -7,9 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::error::TaskError;
-
 use super::completes::{Completes, distinct};
+use super::raw::is_cancellation;
 use super::timer::Timer;
 use super::typed::deadline_after;
 use super::watcher::Watch;
@@ -29,7 +28,8 @@ use super::watcher::Watch;
 pub enum ReturnWhen {
     /// When one has ended, however it ended.
     FirstCompleted,
-    /// When one has ended with an error other than [`TaskError::Cancelled`], or all have ended.
+    /// When one has ended with an error other than [`TaskError::Cancelled`](crate::TaskError::Cancelled) and [`TaskError::Killed`](crate::TaskError::Killed), or all
+    /// have ended.
     FirstException,
     /// When all have ended.
     AllCompleted,
@@ -241,5 +241,5 @@ impl<F: Completes> Waited<F> {
 
 fn is_exception<F: Completes>(future: &F) -> bool {
     let outcome = future.raw().outcome();
-    outcome.is_some_and(|outcome| !matches!(outcome, Ok(_) | Err(TaskError::Cancelled)))
+    outcome.is_some_and(|outcome| outcome.is_err() && !is_cancellation(outcome))
 }

@@ -8,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::TARGETS;
-use crate::frame::{self, FLAG_LAST, Header, Kind};
+use crate::frame::{self, FLAG_IN_TASK, FLAG_LAST, Header, Kind, MAX_RECORD};
 use crate::wire::{
-    self, BinaryId, ChunkWriter, Hello, ItemOutcome, PartWriter, Setup, TaskFailure,
+    self, BinaryId, ChunkWriter, Facade, Hello, ItemOutcome, Level, Limits, MAX_FIELDS, PartWriter,
+    Record, Setup, TaskFailure, Value, Wanted,
 };
 
 #[test]
@@ -105,6 +106,11 @@ fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
     unknown[16] = 99;
     let mut handles = done.clone();
     handles[18] = 1;
+    let mut record = Header::new(Kind::Record, 0, 3);
+    record.flags = FLAG_IN_TASK;
+    let record = frame(record, b"said");
+    let mut long_record = Header::new(Kind::Record, 0, 0);
+    long_record.len = MAX_RECORD + 1;
     let mut flags = done.clone();
     flags[17] = 0x80;
     let sequence = [&done[..], &part, &passed, &large, &goodbye].concat();
@@ -127,6 +133,8 @@ fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
         ("large-claim", 6, 9, endless),
         ("cut-in-header", 3, 1, done[..20].to_vec()),
         ("cut-in-payload", 3, 1, done[..27].to_vec()),
+        ("record", 3, 1, record),
+        ("record-too-long", 6, 9, long_record.encode().to_vec()),
         ("unknown-kind", 3, 1, unknown),
         ("handles", 3, 1, handles),
         ("unknown-flags", 3, 1, flags),
@@ -150,6 +158,21 @@ fn message_seeds() -> Vec<(&'static str, u8, Vec<u8>)> {
         own_binary: true,
         kept: vec![3, 4],
         stdout: false,
+        tells_memory: false,
+        is_captured: true,
+        records: Wanted {
+            log: None,
+            tracing: Some(Level::Trace),
+        },
+        limits: Limits {
+            address_space: Some(1 << 32),
+            cpu_time_ms: Some(1500),
+            open_files: None,
+            core_size: Some(0),
+            niceness: Some(19),
+            cpus: vec![1],
+            directory: Some(b"/".to_vec()),
+        },
     };
     let hello = Hello {
         protocol: wire::PROTOCOL,
@@ -162,6 +185,8 @@ fn message_seeds() -> Vec<(&'static str, u8, Vec<u8>)> {
             size: 3,
             mtime: (-4, 5),
         }),
+        peak_kib: 5000,
+        peak_is_own: false,
     };
     let panicked = TaskFailure::Panicked {
         message: "no".to_owned(),
@@ -185,7 +210,31 @@ fn message_seeds() -> Vec<(&'static str, u8, Vec<u8>)> {
     let mut task = Vec::new();
     wire::encode_function(300, &mut task);
     task.extend(bytes_of(&("hi".to_owned(), vec![1u8, 2, 3], Some(-2i64))));
+    let record = Record {
+        facade: Facade::Log,
+        level: Level::Warn,
+        target: "app".to_owned(),
+        name: String::new(),
+        module_path: Some("app::inner".to_owned()),
+        file: None,
+        line: Some(7),
+        message: Some("low on disk".to_owned()),
+        fields: vec![
+            ("null".to_owned(), Value::Null),
+            ("left".to_owned(), Value::U64(300)),
+            ("part".to_owned(), Value::F64(f64::NAN)),
+            ("path".to_owned(), Value::Str("/".to_owned())),
+            ("debug".to_owned(), Value::Text("Some(1)".to_owned())),
+        ],
+        spans: "outer{a=1}:inner".to_owned(),
+    };
+    let crowded = Record {
+        fields: vec![(String::new(), Value::Null); MAX_FIELDS + 1],
+        ..record.clone()
+    };
     vec![
+        ("record", 9, bytes_of(&record)),
+        ("record-of-too-many-fields", 9, bytes_of(&crowded)),
         ("setup", 0, bytes_of(&setup)),
         ("setup-of-another-protocol", 0, vec![2]),
         ("hello", 1, bytes_of(&hello)),

@@ -29,6 +29,10 @@ pub(crate) struct Function {
     pub(crate) args: TypeId,
     /// The type of its result, awaited.
     pub(crate) output: TypeId,
+    /// Whether that is a [`Result`].
+    pub(crate) returns_result: bool,
+    /// Whether it may be called again for the same arguments.
+    pub(crate) is_repeatable: bool,
     shim: Shim,
 }
 
@@ -56,6 +60,8 @@ impl Function {
             type_name: description.type_name,
             args: description.args,
             output: description.output,
+            returns_result: description.returns_result,
+            is_repeatable: registration.is_repeatable,
             shim: registration.shim,
         }
     }
@@ -89,6 +95,8 @@ pub struct Registration {
     pub file: &'static str,
     /// `line!()` of the registration.
     pub line: u32,
+    /// Whether the function may be called again for the same arguments.
+    pub is_repeatable: bool,
     /// Answers a [`Call`] for the function.
     pub shim: Shim,
 }
@@ -151,6 +159,10 @@ impl Call<'_> {
                     type_name: std::any::type_name::<F>(),
                     args: TypeId::of::<A>(),
                     output: TypeId::of::<F::Output>(),
+                    // A name for people, the standard library says; so it is no more than what a
+                    // retry goes by, and a test says that it still reads like this.
+                    returns_result: std::any::type_name::<F::Output>()
+                        .starts_with("core::result::Result<"),
                     signature: signature(&F::parameters(), std::any::type_name::<F::Output>()),
                 });
                 Ok(())
@@ -170,6 +182,7 @@ pub struct Description {
     type_name: &'static str,
     args: TypeId,
     output: TypeId,
+    returns_result: bool,
     signature: String,
 }
 

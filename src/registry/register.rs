@@ -9,7 +9,9 @@
 /// * functions, also of other crates: `register!(is_prime, image::open_and_shrink);`
 /// * instances of generic functions: `register!(sum::<u32>, sum::<f64>);`
 /// * methods without borrowed arguments: `register!(<Square as Shape>::area);`
-/// * and for each a name of your own: `register!(is_prime as "primes::test");`
+/// * for each a name of your own: `register!(is_prime as "primes::test");`
+/// * and `#[not_repeatable]` before one that must not be called twice for the same arguments, so that asking for
+///   [retries](crate::Call::retries) is refused: `register!(#[not_repeatable] send_money);`
 ///
 /// Without a name of your own, a function is registered under the path of the *registering* module
 /// and the last segment of the path with its generic arguments: `my_crate::numbers::sum::<u32>`. A
@@ -46,11 +48,11 @@ macro_rules! register {
     () => {};
     // What starts with a qualified type is no `path` to `macro_rules!`.
     (
-        <$Type:ty $(as $Trait:path)?>::$method:ident $(::<$($argument:ty),+ $(,)?>)?
+        $(#[$flag:ident])? <$Type:ty $(as $Trait:path)?>::$method:ident $(::<$($argument:ty),+ $(,)?>)?
         $(as $name:expr)? $(, $($rest:tt)*)?
     ) => {
         $crate::__register!(
-            <$Type $(as $Trait)?>::$method $(::<$($argument),+>)?,
+            [$($flag)?] <$Type $(as $Trait)?>::$method $(::<$($argument),+>)?,
             // `stringify!` of the whole would put a space around every sign.
             ::core::concat!(
                 "<", ::core::stringify!($Type), $(" as ", ::core::stringify!($Trait),)? ">::",
@@ -61,8 +63,8 @@ macro_rules! register {
         );
         $crate::register!($($($rest)*)?);
     };
-    ($function:path $(as $name:expr)? $(, $($rest:tt)*)?) => {
-        $crate::__register!($function, ::core::stringify!($function) $(=> $name)?);
+    ($(#[$flag:ident])? $function:path $(as $name:expr)? $(, $($rest:tt)*)?) => {
+        $crate::__register!([$($flag)?] $function, ::core::stringify!($function) $(=> $name)?);
         $crate::register!($($($rest)*)?);
     };
 }
@@ -71,23 +73,26 @@ macro_rules! register {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register {
-    ($function:expr, $path:expr) => {
-        $crate::__register!(
-            @ $function,
-            $crate::__private::Name::Path { module: ::core::module_path!(), path: $path }
-        );
-    };
-    ($function:expr, $path:expr => $name:expr) => {
-        $crate::__register!(@ $function, $crate::__private::Name::Explicit($name));
-    };
-    (@ $function:expr, $name:expr) => {
+    (@is_repeatable []) => { true };
+    (@is_repeatable [not_repeatable]) => { false };
+    (@named $flag:tt $function:expr, $name:expr) => {
         $crate::__private::inventory::submit! {
             $crate::__private::Registration {
                 name: $name,
                 file: ::core::file!(),
                 line: ::core::line!(),
+                is_repeatable: $crate::__register!(@is_repeatable $flag),
                 shim: |call| call.answer($function),
             }
         }
+    };
+    ($flag:tt $function:expr, $path:expr) => {
+        $crate::__register!(
+            @named $flag $function,
+            $crate::__private::Name::Path { module: ::core::module_path!(), path: $path }
+        );
+    };
+    ($flag:tt $function:expr, $path:expr => $name:expr) => {
+        $crate::__register!(@named $flag $function, $crate::__private::Name::Explicit($name));
     };
 }

@@ -5,22 +5,24 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::estimate::Estimates;
 use super::queue::Queue;
+use super::staff::Supervision;
+use super::timers::{Timer, Timers};
 use super::worker::{Stage, Worker};
 use super::{
-    Action, Cancel, End, MAX_FUTILE_DEATHS, Pages, Place, Shutdown, State, Verdict, Violation,
-    WorkerId,
+    Action, Cancel, End, Finish, MAX_SUSPICION, Place, Policy, Shutdown, State, Terms, Turn,
+    Verdict, Violation, WorkerId,
 };
 use crate::error::TaskId;
 
 /// The tasks that are pending, the workers, and who does what. See the module's documentation.
-///
-/// Events take the time as `now`, nanoseconds of any monotonic clock, and append what is to be done
-/// to `out`.
 pub(crate) struct Scheduler<J> {
+    pub(super) policy: Policy,
     /// Every pending task.
     pub(super) tasks: HashMap<TaskId, Task<J>, BuildHasherDefault<TaskHasher>>,
     /// Those that wait for a worker.
     pub(super) queue: Queue,
+    /// How many wait for a moment, to be tried again then.
+    pub(super) pausing: usize,
     /// Every worker that is not gone, by ascending number.
     pub(super) workers: Vec<Worker>,
     /// For each of `workers`, its [`Worker::prefetch_load_ns`]: what is asked of all of them for
@@ -28,75 +30,77 @@ pub(crate) struct Scheduler<J> {
     pub(super) loads_ns: Vec<u32>,
     /// The workers that could begin a task this moment; the most recently used one is the last.
     pub(super) idle: Vec<WorkerId>,
+    /// How many workers are [staff](Worker::is_staff).
+    pub(super) staff: usize,
     /// How many tasks were sent to workers and wait behind a head.
     pub(super) prefetched: usize,
     pub(super) estimates: Estimates,
     /// When stuck workers were last looked for.
     pub(super) unstuck_ns: u64,
-    /// How many workers there ought to be.
-    pub(super) wanted: usize,
+    pub(super) timers: Timers,
+    pub(super) supervision: Supervision,
     pub(super) shutdown: Option<Shutdown>,
     pub(super) is_broken: bool,
     /// The sequence number of each worker's first frame.
     pub(super) first_seq: u32,
     next_task: u64,
-    next_worker: u32,
-    /// The workers below this number are the initial ones.
-    initial_end: u32,
-    /// How many of those have not been ready yet.
-    initial_left: usize,
-    /// How many workers have gone since anything was last finished, or begun and lost.
-    futile_deaths: u32,
+    pub(super) next_worker: u32,
 }
 
 /// A pending task.
 pub(super) struct Task<J> {
-    pub(super) function: u32,
-    /// The worker it was sent to, and its sequence number there; `None` while it is queued.
+    pub(super) terms: Terms,
+    /// The worker it was sent to, and its sequence number there; `None` while it is queued, or waits to be.
     pub(super) sent: Option<(WorkerId, u32)>,
+    /// When it is tried again, while it waits for that.
+    pub(super) again_ns: Option<u64>,
+    /// How many workers have gone when it was the next to begin, unless it has begun before.
+    pub(super) suspicion: u8,
+    /// It is to be tried again: its arrival alone has not ended a worker.
+    pub(super) has_begun: bool,
     pub(super) job: J,
 }
 
+/// What became of taking a task back.
+pub(super) enum TakenBack {
+    /// It has not begun, and is nowhere now.
+    Taken,
+    /// It has begun in this worker.
+    Begun { at: usize, seq: u32 },
+    /// It is not pending.
+    Unknown,
+}
+
 impl<J> Scheduler<J> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         Self {
+            policy,
             tasks: HashMap::default(),
             queue: Queue::default(),
+            pausing: 0,
             workers: Vec::new(),
             loads_ns: Vec::new(),
             idle: Vec::new(),
+            staff: 0,
             prefetched: 0,
             estimates: Estimates::default(),
             unstuck_ns: 0,
-            wanted: 0,
+            timers: Timers::default(),
+            supervision: Supervision::default(),
             shutdown: None,
             is_broken: false,
             first_seq: 0,
             next_task: 0,
             next_worker: 0,
-            initial_end: 0,
-            initial_left: 0,
-            futile_deaths: 0,
         }
     }
 
-    /// Asks for the initial workers. Called once, before anything else.
-    pub(crate) fn start(&mut self, wanted: usize, out: &mut Vec<Action<J>>) {
-        self.wanted = wanted;
-        self.restaff(out);
-        self.initial_end = self.next_worker;
-        self.initial_left = self.workers.len();
-    }
-
     /// Takes a task on; gives the job back when no tasks are welcome ([`Scheduler::state`]).
-    ///
-    /// `function` names the estimate that the task's run time is counted to: a small number.
     pub(crate) fn submit(
         &mut self,
-        function: u32,
+        terms: Terms,
         job: J,
-        now: u64,
-        out: &mut Vec<Action<J>>,
+        turn: &mut Turn<'_, J>,
     ) -> Result<TaskId, J> {
         if self.state() != State::Open {
             return Err(job);
@@ -106,21 +110,34 @@ impl<J> Scheduler<J> {
         self.tasks.insert(
             task,
             Task {
-                function,
+                terms,
                 sent: None,
+                again_ns: None,
+                suspicion: 0,
+                has_begun: false,
                 job,
             },
         );
+        if let Some(deadline_ns) = terms.deadline_ns {
+            self.timers.set(deadline_ns.get(), Timer::Deadline(task));
+        }
         // A queue that is not empty says that the first in it found no place, and what is behind
         // the first must not overtake it.
         let place = if self.queue.is_empty() {
-            self.place_for(function, now)
+            self.place_for(terms.function, turn.now)
         } else {
             None
         };
         match place {
-            Some(at) => self.send(at, task, now, out),
-            None => self.queue.insert(task),
+            Some(at) => self.send(at, task, turn),
+            None => {
+                self.queue.insert(task, terms.priority);
+                if self.queue.len() > 1 && self.queue.first() == Some(task) {
+                    // It comes before what found no place, and may find one.
+                    self.dispatch(turn);
+                }
+                self.restaff(turn);
+            }
         }
         Ok(task)
     }
@@ -129,55 +146,61 @@ impl<J> Scheduler<J> {
     pub(crate) fn worker_ready(
         &mut self,
         worker: WorkerId,
-        now: u64,
-        pages: &mut dyn Pages<J>,
-        out: &mut Vec<Action<J>>,
+        turn: &mut Turn<'_, J>,
     ) -> Result<(), Violation> {
         let at = self.find(worker).ok_or(Violation::UnknownWorker)?;
+        let has_place = self.active() < self.policy.max_workers;
         let entry = &mut self.workers[at];
         if entry.was_ready {
             return Err(Violation::ReadyTwice);
         }
         entry.was_ready = true;
-        if worker.0 < self.initial_end {
-            self.initial_left -= 1;
-        }
+        entry.ready_ns = turn.now;
+        self.supervision
+            .worker_ready(worker, turn.now.saturating_sub(entry.asked_ns));
         if entry.stage == Stage::Starting {
             entry.stage = Stage::Ready;
-            self.has_room(at, now, pages, out);
+            entry.is_on_hold = !has_place;
+            self.has_room(at, turn);
+            // It may have to wait, and not be the only one that is needed.
+            self.restaff(turn);
+            self.relieve(turn);
         }
         Ok(())
     }
 
-    /// The result of a worker's head has come. `run_ns` is how long it ran, where that says
-    /// something about the next run of its function.
+    /// The result of a worker's head has come.
     pub(crate) fn finished(
         &mut self,
         worker: WorkerId,
         seq: u32,
-        run_ns: Option<u64>,
-        now: u64,
-        pages: &mut dyn Pages<J>,
-        out: &mut Vec<Action<J>>,
+        finish: Finish,
+        turn: &mut Turn<'_, J>,
     ) -> Result<(), Violation> {
         let Some(at) = self.find_serving(worker)? else {
             return Ok(());
         };
-        let task = self.workers[at].finish(seq, now)?;
+        let task = self.workers[at].finish(seq, turn.now)?;
         // One less: what was behind the head has become the head.
         self.prefetched -= usize::from(self.workers[at].open() > 0);
-        self.futile_deaths = 0;
-        if let Some(Task { function, job, .. }) = self.tasks.remove(&task) {
-            if let Some(run_ns) = run_ns {
-                self.estimates.learn(function, run_ns);
+        self.supervision.progress();
+        if let Some(entry) = self.tasks.get(&task) {
+            if let Some(run_ns) = finish.run_ns {
+                self.estimates.learn(entry.terms.function, run_ns);
             }
-            out.push(Action::Complete {
-                task,
-                job,
-                end: End::Finished,
-            });
+            match finish.again_ns {
+                None => self.complete(task, End::Finished, turn.out),
+                Some(pause_ns) => self.try_again(task, pause_ns, turn),
+            }
         }
-        self.has_room(at, now, pages, out);
+        self.head_ended(at, seq, turn);
+        self.wear(at, finish.resident_kib, turn);
+        self.has_room(at, turn);
+        if finish.again_ns.is_some() {
+            // Its worker may not be one that takes it.
+            self.dispatch(turn);
+            self.restaff(turn);
+        }
         Ok(())
     }
 
@@ -186,90 +209,79 @@ impl<J> Scheduler<J> {
         &mut self,
         worker: WorkerId,
         seq: u32,
-        now: u64,
-        pages: &mut dyn Pages<J>,
-        out: &mut Vec<Action<J>>,
+        turn: &mut Turn<'_, J>,
     ) -> Result<(), Violation> {
         let Some(at) = self.find_serving(worker)? else {
             return Ok(());
         };
         self.workers[at].pass(seq)?;
-        self.has_room(at, now, pages, out);
+        self.has_room(at, turn);
         Ok(())
     }
 
-    /// A worker's process is gone, or could not be started; what it sent before has been brought.
-    pub(crate) fn worker_gone(
-        &mut self,
-        worker: WorkerId,
-        now: u64,
-        pages: &mut dyn Pages<J>,
-        out: &mut Vec<Action<J>>,
-    ) {
-        let Some(at) = self.find(worker) else { return };
-        self.unlist_idle(at);
-        let gone = self.workers.remove(at);
-        self.loads_ns.remove(at);
-        self.prefetched -= gone.open().saturating_sub(1);
-        let has_begun = self.judge(&gone, pages, out);
+    /// A worker's process is gone; what it sent before has been brought.
+    pub(crate) fn worker_gone(&mut self, worker: WorkerId, turn: &mut Turn<'_, J>) {
+        let Some(gone) = self.remove_worker(worker) else {
+            return;
+        };
+        let has_begun = self.judge(&gone, turn);
         if has_begun {
-            self.futile_deaths = 0;
+            self.supervision.progress();
         }
-        let is_start_failure = worker.0 < self.initial_end && !gone.was_ready;
-        if is_start_failure {
-            self.initial_left -= 1;
-        }
-        if gone.stage != Stage::Retiring && !gone.is_abandoned {
-            self.futile_deaths += u32::from(!has_begun);
-            let deaths = self.futile_deaths;
-            if is_start_failure && self.state() == State::Open {
-                out.push(Action::StartFailed { worker });
-                self.break_pool(pages, out);
-            } else if deaths >= self.max_futile_deaths() {
-                out.push(Action::Broken { worker, deaths });
-                self.break_pool(pages, out);
-            }
-        }
-        self.dispatch(now, out);
+        let is_expected = gone.is_leaving || gone.is_abandoned;
+        self.account_for_death(&gone, has_begun || is_expected, turn);
+        self.activate(turn);
+        self.dispatch(turn);
         // Last, since a process takes long to start.
-        self.restaff(out);
-        self.retire_free(out);
+        self.restaff(turn);
+        self.retire_free(turn.out);
     }
 
     /// Ends a task that has not begun.
-    pub(crate) fn cancel(
+    pub(crate) fn cancel(&mut self, task: TaskId, turn: &mut Turn<'_, J>) -> Cancel {
+        match self.end_unbegun(task, End::Cancelled, turn) {
+            TakenBack::Taken => Cancel::Cancelled,
+            TakenBack::Unknown => Cancel::Unknown,
+            TakenBack::Begun { at, seq } => Cancel::Running {
+                worker: self.workers[at].id,
+                seq,
+            },
+        }
+    }
+
+    /// Ends a task like this, if it has not begun.
+    pub(super) fn end_unbegun(
         &mut self,
         task: TaskId,
-        now: u64,
-        pages: &mut dyn Pages<J>,
-        out: &mut Vec<Action<J>>,
-    ) -> Cancel {
+        end: End,
+        turn: &mut Turn<'_, J>,
+    ) -> TakenBack {
         let Some(entry) = self.tasks.get(&task) else {
-            return Cancel::Unknown;
+            return TakenBack::Unknown;
         };
         let Some((worker, seq)) = entry.sent else {
             let was_first = self.queue.first() == Some(task);
-            self.queue.remove(task);
-            self.complete(task, End::Cancelled, out);
+            self.complete(task, end, turn.out);
             if was_first {
                 // The next one may be shorter, and fit where this one did not.
-                self.dispatch(now, out);
-                self.retire_free(out);
+                self.dispatch(turn);
             }
-            return Cancel::Cancelled;
+            self.retire_free(turn.out);
+            return TakenBack::Taken;
         };
         let Some(at) = self.find(worker) else {
-            return Cancel::Unknown;
+            return TakenBack::Unknown;
         };
-        if !self.recall(at, seq, pages) {
-            return Cancel::Running { worker, seq };
+        if !self.recall(at, seq, turn) {
+            return TakenBack::Begun { at, seq };
         }
-        self.complete(task, End::Cancelled, out);
-        self.has_room(at, now, pages, out);
-        Cancel::Cancelled
+        self.complete(task, end, turn.out);
+        self.watch_head(at, turn.now);
+        self.has_room(at, turn);
+        TakenBack::Taken
     }
 
-    /// Has a worker killed: because of what it said, or because its task ran out of time. Its tasks
+    /// Has a worker killed: because of what it said, or because its task is to end. Its tasks
     /// stay with it until it is gone; results that it sent before are still welcome.
     pub(crate) fn kill_worker(&mut self, worker: WorkerId, out: &mut Vec<Action<J>>) {
         let Some(at) = self.find(worker) else { return };
@@ -288,11 +300,6 @@ impl<J> Scheduler<J> {
             Some(mode) => State::ShutDown(mode),
             None => State::Open,
         }
-    }
-
-    /// Whether an initial worker has not been ready yet.
-    pub(crate) fn is_starting(&self) -> bool {
-        self.initial_left > 0
     }
 
     /// Whether nothing is left of a pool that was shut down or broke: no task, no worker.
@@ -342,6 +349,12 @@ impl<J> Scheduler<J> {
         self.workers[self.find(worker)?].head()
     }
 
+    /// Whether a worker's tasks were ended over its head: what it says of them is of no interest.
+    pub(crate) fn is_abandoned(&self, worker: WorkerId) -> bool {
+        self.find(worker)
+            .is_some_and(|at| self.workers[at].is_abandoned)
+    }
+
     pub(super) fn find(&self, worker: WorkerId) -> Option<usize> {
         self.workers
             .binary_search_by_key(&worker, |entry| entry.id)
@@ -350,37 +363,59 @@ impl<J> Scheduler<J> {
 
     /// Hands a task's job out.
     pub(super) fn complete(&mut self, task: TaskId, end: End, out: &mut Vec<Action<J>>) {
-        if let Some(Task { job, .. }) = self.tasks.remove(&task) {
-            out.push(Action::Complete { task, job, end });
+        let Some(entry) = self.tasks.remove(&task) else {
+            return;
+        };
+        if let Some(deadline_ns) = entry.terms.deadline_ns {
+            self.timers.unset(deadline_ns.get(), Timer::Deadline(task));
+        }
+        if let Some(again_ns) = entry.again_ns {
+            self.timers.unset(again_ns, Timer::Again(task));
+            self.pausing -= 1;
+        } else if entry.sent.is_none() {
+            self.queue.remove(task, entry.terms.priority);
+        }
+        let job = entry.job;
+        out.push(Action::Complete { task, job, end });
+    }
+
+    /// Queues a task that is with no worker (any more).
+    pub(super) fn requeue(&mut self, task: TaskId) {
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.sent = None;
+            self.queue.insert(task, entry.terms.priority);
         }
     }
 
-    /// Asks for the workers that are missing. While the pool is shut down only those for which
-    /// something is queued are missing.
-    fn restaff(&mut self, out: &mut Vec<Action<J>>) {
-        let mut useful = match self.state() {
-            State::Open => usize::MAX,
-            State::ShutDown(Shutdown::Drain | Shutdown::CancelPending) => {
-                let starting = self
-                    .workers
-                    .iter()
-                    .filter(|worker| worker.stage == Stage::Starting);
-                self.queue.len().saturating_sub(starting.count())
-            }
-            State::ShutDown(Shutdown::Kill) | State::Broken => 0,
+    /// Queues a task that has begun and failed, after a pause.
+    pub(super) fn try_again(&mut self, task: TaskId, pause_ns: u64, turn: &mut Turn<'_, J>) {
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.has_begun = true;
+        }
+        self.put_back(task, pause_ns, turn);
+    }
+
+    /// Queues a task that is with no worker any more, after a pause; while what is pending is cancelled, so is this. One whose
+    /// deadline has passed has ended.
+    fn put_back(&mut self, task: TaskId, pause_ns: u64, turn: &mut Turn<'_, J>) {
+        let Some(entry) = self.tasks.get_mut(&task) else {
+            return;
         };
-        let staff = self
-            .workers
-            .iter()
-            .filter(|worker| worker.stage != Stage::Retiring)
-            .count();
-        useful = useful.min(self.wanted.saturating_sub(staff));
-        for _ in 0..useful {
-            let worker = WorkerId(self.next_worker);
-            self.next_worker += 1;
-            self.workers.push(Worker::new(worker, self.first_seq));
-            self.loads_ns.push(u32::MAX);
-            out.push(Action::Spawn { worker });
+        let deadline_ns = entry.terms.deadline_ns;
+        if deadline_ns.is_some_and(|deadline_ns| deadline_ns.get() <= turn.now) {
+            // Its timer is gone.
+            return self.complete(task, End::Overdue, turn.out);
+        }
+        entry.sent = None;
+        if self.shutdown >= Some(Shutdown::CancelPending) {
+            self.complete(task, End::Cancelled, turn.out);
+        } else if pause_ns == 0 {
+            self.requeue(task);
+        } else {
+            let again_ns = turn.now.saturating_add(pause_ns);
+            entry.again_ns = Some(again_ns);
+            self.pausing += 1;
+            self.timers.set(again_ns, Timer::Again(task));
         }
     }
 
@@ -395,29 +430,35 @@ impl<J> Scheduler<J> {
     }
 
     /// Ends or requeues what a worker had when it went; says whether any of it had begun.
-    fn judge(&mut self, gone: &Worker, pages: &mut dyn Pages<J>, out: &mut Vec<Action<J>>) -> bool {
+    fn judge(&mut self, gone: &Worker, turn: &mut Turn<'_, J>) -> bool {
         let mut has_begun = false;
+        let mut is_next = gone.stage == Stage::Ready;
         for (seq, sent) in gone.open_frames() {
-            let Some(entry) = self.tasks.get_mut(&sent.task) else {
+            let task = sent.task;
+            let Some(entry) = self.tasks.get_mut(&task) else {
                 continue;
             };
-            let verdict = pages.judge(gone.id, seq, sent.task, &mut entry.job);
+            let cause = gone.ending.as_ref().and_then(|ending| ending.cause_of(seq));
+            let verdict = turn.pages.judge(gone.id, seq, task, &mut entry.job, cause);
             has_begun |= verdict != Verdict::NotBegun;
-            if verdict == Verdict::Begun {
-                self.complete(sent.task, End::Lost, out);
-            } else if self.shutdown >= Some(Shutdown::CancelPending) {
-                self.complete(sent.task, End::Cancelled, out);
-            } else {
-                entry.sent = None;
-                self.queue.insert(sent.task);
+            // Whatever ended the worker, it may have been the first that it had not begun: by its mere arrival.
+            let is_suspect = is_next && !entry.has_begun && verdict == Verdict::NotBegun;
+            entry.suspicion += u8::from(is_suspect);
+            is_next = false;
+            match verdict {
+                Verdict::Begun => self.complete(task, End::Lost, turn.out),
+                _ if self.shutdown >= Some(Shutdown::CancelPending) => {
+                    self.complete(task, End::Cancelled, turn.out);
+                }
+                Verdict::NotBegun if entry.suspicion >= MAX_SUSPICION => {
+                    turn.pages.give_up(gone.id, task, &mut entry.job);
+                    self.complete(task, End::GivenUp, turn.out);
+                }
+                Verdict::NotBegun => self.put_back(task, 0, turn),
+                Verdict::Continue { pause_ns } => self.try_again(task, pause_ns, turn),
             }
         }
         has_begun
-    }
-
-    fn max_futile_deaths(&self) -> u32 {
-        let others = u32::try_from(self.wanted.saturating_sub(1)).unwrap_or(u32::MAX);
-        MAX_FUTILE_DEATHS.saturating_add(others)
     }
 }
 

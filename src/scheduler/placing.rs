@@ -2,7 +2,7 @@
 //! out to wait behind a long one.
 
 use super::machine::Scheduler;
-use super::{Action, PREFETCH_NS, Pages, STUCK_NS};
+use super::{Action, PREFETCH_NS, STUCK_NS, Turn};
 use crate::error::TaskId;
 
 impl<J> Scheduler<J> {
@@ -34,58 +34,79 @@ impl<J> Scheduler<J> {
     }
 
     /// Sends a task to a worker that takes it.
-    pub(super) fn send(&mut self, at: usize, task: TaskId, now: u64, out: &mut Vec<Action<J>>) {
+    pub(super) fn send(&mut self, at: usize, task: TaskId, turn: &mut Turn<'_, J>) {
         let Some(entry) = self.tasks.get_mut(&task) else {
             return;
         };
         let worker = &mut self.workers[at];
-        let seq = worker.send(task, self.estimates.get(entry.function), now);
+        let estimate_ns = self.estimates.get(entry.terms.function);
+        let seq = worker.send(task, &entry.terms, estimate_ns, turn.now);
         entry.sent = Some((worker.id, seq));
-        out.push(Action::Send {
+        turn.out.push(Action::Send {
             worker: worker.id,
             seq,
             task,
         });
         self.loads_ns[at] = worker.prefetch_load_ns();
+        let is_last = worker.budget() == Some(0) && !worker.is_replaced;
         if worker.open() > 1 {
             self.prefetched += 1;
+            self.watch_stuck(turn.now);
         } else {
             self.unlist_idle(at);
+            self.watch_head(at, turn.now);
+        }
+        if is_last {
+            self.replace(at, turn);
         }
     }
 
     /// Gives out what is queued as long as the first finds a place.
-    pub(super) fn dispatch(&mut self, now: u64, out: &mut Vec<Action<J>>) {
+    pub(super) fn dispatch(&mut self, turn: &mut Turn<'_, J>) {
         while let Some(function) = self.first_function()
-            && let Some(at) = self.place_for(function, now)
+            && let Some(at) = self.place_for(function, turn.now)
             && let Some(task) = self.queue.pop_first()
         {
-            self.send(at, task, now, out);
+            self.send(at, task, turn);
         }
     }
 
     /// A worker may have room that it did not have before: what is queued comes first, then what
     /// waits behind others' heads, and in a shutdown there may be nothing left for it.
-    pub(super) fn has_room(
-        &mut self,
-        at: usize,
-        now: u64,
-        pages: &mut dyn Pages<J>,
-        out: &mut Vec<Action<J>>,
-    ) {
-        self.weigh(at);
-        let has_unstuck = self.unstick(now, pages);
-        self.fill(at, now, out);
-        if has_unstuck {
-            self.dispatch(now, out);
+    pub(super) fn has_room(&mut self, at: usize, turn: &mut Turn<'_, J>) {
+        if self.workers[at].is_leaving {
+            return self.retire_leaving(at, turn);
         }
+        self.weigh(at);
+        let has_unstuck = self.unstick(turn);
+        self.fill(at, turn);
+        if has_unstuck {
+            self.dispatch(turn);
+            self.restaff(turn);
+        }
+        self.list_idle(at, turn.now);
+        self.share(turn);
+        self.retire_free(turn.out);
+    }
+
+    /// The same, when it is not only one that has room: the idle ones get one each first.
+    pub(super) fn give_out(&mut self, turn: &mut Turn<'_, J>) {
+        self.unstick(turn);
+        self.dispatch(turn);
+        self.restaff(turn);
+        self.share(turn);
+        self.retire_free(turn.out);
+    }
+
+    /// Puts a worker on the list of idle ones, if it is idle.
+    pub(super) fn list_idle(&mut self, at: usize, now: u64) {
         let worker = &mut self.workers[at];
         if worker.is_idle() && !worker.is_listed_idle {
             worker.is_listed_idle = true;
+            worker.idle_ns = now;
             self.idle.push(worker.id);
+            self.watch_idle(now);
         }
-        self.share(now, pages, out);
-        self.retire_free(out);
     }
 
     /// Notes what a worker's load is now.
@@ -104,9 +125,9 @@ impl<J> Scheduler<J> {
     }
 
     /// Takes a task back if it has not begun.
-    pub(super) fn recall(&mut self, at: usize, seq: u32, pages: &mut dyn Pages<J>) -> bool {
+    pub(super) fn recall(&mut self, at: usize, seq: u32, turn: &mut Turn<'_, J>) -> bool {
         let worker = &mut self.workers[at];
-        let is_won = pages.recall(worker.id, seq);
+        let is_won = turn.pages.recall(worker.id, seq);
         if is_won {
             self.prefetched -= usize::from(worker.open() > 1);
             worker.recalled(seq);
@@ -119,31 +140,31 @@ impl<J> Scheduler<J> {
 
     fn first_function(&self) -> Option<u32> {
         let first = self.queue.first()?;
-        self.tasks.get(&first).map(|entry| entry.function)
+        self.tasks.get(&first).map(|entry| entry.terms.function)
     }
 
     /// Sends one worker what is queued, as much as it takes.
-    fn fill(&mut self, at: usize, now: u64, out: &mut Vec<Action<J>>) {
+    fn fill(&mut self, at: usize, turn: &mut Turn<'_, J>) {
         while let Some(function) = self.first_function()
-            && self.workers[at].takes(self.estimates.get(function), now)
+            && self.workers[at].takes(self.estimates.get(function), turn.now)
             && let Some(task) = self.queue.pop_first()
         {
-            self.send(at, task, now, out);
+            self.send(at, task, turn);
         }
     }
 
     /// Puts back into the queue what waits behind the heads of stuck workers; says whether there
     /// was any. Called when a worker has room, since nobody else profits; looks at all workers, and
     /// therefore at most once per [`STUCK_NS`].
-    fn unstick(&mut self, now: u64, pages: &mut dyn Pages<J>) -> bool {
-        if self.prefetched == 0 || now.saturating_sub(self.unstuck_ns) < STUCK_NS {
+    fn unstick(&mut self, turn: &mut Turn<'_, J>) -> bool {
+        if self.prefetched == 0 || turn.now.saturating_sub(self.unstuck_ns) < STUCK_NS {
             return false;
         }
-        self.unstuck_ns = now;
+        self.unstuck_ns = turn.now;
         let mut has_unstuck = false;
         for at in 0..self.workers.len() {
-            if self.workers[at].is_stuck(now) {
-                has_unstuck |= self.requeue_last(at, usize::MAX, pages);
+            if self.workers[at].is_stuck(turn.now) {
+                has_unstuck |= self.requeue_last(at, usize::MAX, turn);
             }
         }
         has_unstuck
@@ -151,14 +172,14 @@ impl<J> Scheduler<J> {
 
     /// While workers are idle, and tasks wait behind others' heads, gives the idle ones half of
     /// what the worker with the most of them has, from its end.
-    fn share(&mut self, now: u64, pages: &mut dyn Pages<J>, out: &mut Vec<Action<J>>) {
+    fn share(&mut self, turn: &mut Turn<'_, J>) {
         while self.prefetched > 0 && self.queue.is_empty() && !self.idle.is_empty() {
             let workers = self.workers.iter().enumerate();
             let counts = workers.map(|(at, worker)| (worker.recallable(), at));
             let Some((recallable @ 1.., from)) = counts.max() else {
                 return;
             };
-            if !self.requeue_last(from, recallable.div_ceil(2), pages) {
+            if !self.requeue_last(from, recallable.div_ceil(2), turn) {
                 // All of it has begun by now: it is not counted as recallable any more.
                 continue;
             }
@@ -166,31 +187,30 @@ impl<J> Scheduler<J> {
             while let Some(at) = self.idle.last().and_then(|&worker| self.find(worker))
                 && let Some(task) = self.queue.pop_first()
             {
-                self.send(at, task, now, out);
+                self.send(at, task, turn);
                 last = Some(at);
             }
             if let Some(at) = last {
-                self.fill(at, now, out);
+                self.fill(at, turn);
             }
-            self.dispatch(now, out);
+            self.dispatch(turn);
+            // What found no place again may be worth another worker.
+            self.restaff(turn);
         }
     }
 
     /// Recalls up to so many of the last tasks of a worker, never its head, into the queue; says
     /// whether there was any.
-    fn requeue_last(&mut self, at: usize, count: usize, pages: &mut dyn Pages<J>) -> bool {
+    pub(super) fn requeue_last(&mut self, at: usize, count: usize, turn: &mut Turn<'_, J>) -> bool {
         let mut has_requeued = false;
         for _ in 0..count {
             let Some((seq, sent)) = self.workers[at].last_recallable() else {
                 break;
             };
-            if !self.recall(at, seq, pages) {
+            if !self.recall(at, seq, turn) {
                 break;
             }
-            if let Some(entry) = self.tasks.get_mut(&sent.task) {
-                entry.sent = None;
-                self.queue.insert(sent.task);
-            }
+            self.requeue(sent.task);
             has_requeued = true;
         }
         has_requeued

@@ -1,9 +1,12 @@
 //! What one worker was sent, and what of it is still open.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use super::estimate::UNKNOWN_NS;
-use super::{PREFETCH_NS, STUCK_NS, Violation, WINDOW, WorkerId};
+use super::limits::{Awaited, Believed};
+use super::steps::Ending;
+use super::{PREFETCH_NS, Policy, STUCK_NS, Terms, Violation, WINDOW, WorkerId};
 use crate::error::TaskId;
 
 /// Where a worker is in its life.
@@ -25,6 +28,8 @@ pub(super) struct Sent {
     pub(super) task: TaskId,
     /// What the task added to the worker's load.
     pub(super) estimate_ns: u64,
+    /// How long it, or each of its items, may run.
+    pub(super) timeout_ns: Option<NonZeroU64>,
     /// Taken back: the worker will skip it, and until it says so the slot is in use.
     is_recalled: bool,
 }
@@ -36,10 +41,34 @@ pub(super) struct Worker {
     pub(super) stage: Stage,
     /// Whether it has been ready.
     pub(super) was_ready: bool,
+    /// It is ready, and waits until there is a place for it.
+    pub(super) is_on_hold: bool,
+    /// It gets nothing more, and is retired when it has nothing left.
+    pub(super) is_leaving: bool,
+    /// Another one has been asked for in its place.
+    pub(super) is_replaced: bool,
     /// Whether it is in the scheduler's list of idle workers.
     pub(super) is_listed_idle: bool,
     /// Its tasks were ended by a shutdown, or because the pool broke: what it says is ignored.
     pub(super) is_abandoned: bool,
+    /// When it was asked for.
+    pub(super) asked_ns: u64,
+    /// When it became ready.
+    pub(super) ready_ns: u64,
+    /// When it last became idle.
+    pub(super) idle_ns: u64,
+    /// How many tasks it has ended.
+    pub(super) finished: u32,
+    /// How much memory it had after its first task.
+    pub(super) first_resident_kib: Option<u64>,
+    /// When its head, or the end of its head, is to be looked at next: a timer of that time is set.
+    pub(super) check_ns: Option<u64>,
+    /// The end of a task against its will.
+    pub(super) ending: Option<Ending>,
+    /// What was last believed of its head.
+    pub(super) believed: Option<Believed>,
+    /// What was seen to have ended, and whose result is awaited.
+    pub(super) awaited: Option<Awaited>,
     /// The frames not passed yet. Their sequence numbers follow each other without a gap, so a
     /// number is an index.
     frames: VecDeque<Sent>,
@@ -53,23 +82,77 @@ pub(super) struct Worker {
     progress_ns: u64,
     /// A recall of the frame before this number was lost: everything before it has begun.
     begun_before: Option<u32>,
+    /// How many more tasks it may be sent, if that is limited.
+    budget: Option<u32>,
+    /// Whether it may be sent a task while it has one.
+    prefetches: bool,
 }
 
 impl Worker {
-    pub(super) fn new(id: WorkerId, first_seq: u32) -> Self {
+    pub(super) fn new(id: WorkerId, first_seq: u32, policy: &Policy, now: u64) -> Self {
         Self {
             id,
             stage: Stage::Starting,
             was_ready: false,
+            is_on_hold: false,
+            is_leaving: false,
+            is_replaced: false,
             is_listed_idle: false,
             is_abandoned: false,
+            asked_ns: now,
+            ready_ns: 0,
+            idle_ns: 0,
+            finished: 0,
+            first_resident_kib: None,
+            check_ns: None,
+            ending: None,
+            believed: None,
+            awaited: None,
             frames: VecDeque::with_capacity(WINDOW as usize),
             first_seq,
             open: 0,
             load_ns: 0,
             progress_ns: 0,
             begun_before: None,
+            budget: policy.recycling.max_tasks,
+            prefetches: policy.prefetch,
         }
+    }
+
+    /// Whether it counts among the workers that there ought to be.
+    pub(super) fn is_staff(&self) -> bool {
+        self.stage != Stage::Retiring && !self.is_leaving && !self.is_replaced
+    }
+
+    /// Whether it goes on until its successor is needed.
+    pub(super) fn is_outgoing(&self) -> bool {
+        self.is_replaced && !self.is_leaving && self.stage == Stage::Ready
+    }
+
+    /// Whether it may be running a task, or may be given one.
+    pub(super) fn is_active(&self) -> bool {
+        self.was_ready
+            && !self.is_on_hold
+            && match self.stage {
+                Stage::Starting | Stage::Retiring => false,
+                Stage::Ready => true,
+                Stage::Killed => self.open > 0,
+            }
+    }
+
+    /// Whether it takes tasks at all.
+    fn serves(&self) -> bool {
+        self.stage == Stage::Ready && !self.is_on_hold && !self.is_leaving && !self.is_condemned()
+    }
+
+    /// Whether it will begin nothing after its head.
+    pub(super) fn is_condemned(&self) -> bool {
+        self.ending.as_ref().is_some_and(Ending::is_condemned)
+    }
+
+    /// How many more tasks it may be sent, if that is limited.
+    pub(super) fn budget(&self) -> Option<u32> {
+        self.budget
     }
 
     /// How many tasks it has.
@@ -84,8 +167,7 @@ impl Worker {
 
     /// The same, and `u32::MAX` for a worker to which nothing could be prefetched.
     pub(super) fn prefetch_load_ns(&self) -> u32 {
-        let takes_more =
-            self.stage == Stage::Ready && self.has_room() && self.load_ns <= PREFETCH_NS;
+        let takes_more = self.serves() && self.has_room() && self.load_ns <= PREFETCH_NS;
         if takes_more {
             u32::try_from(self.load_ns).unwrap_or(u32::MAX)
         } else {
@@ -95,7 +177,7 @@ impl Worker {
 
     /// Whether it could begin a task this moment.
     pub(super) fn is_idle(&self) -> bool {
-        self.stage == Stage::Ready && self.open == 0 && self.has_room()
+        self.serves() && self.open == 0 && self.has_room()
     }
 
     /// Whether it has been on its head for too long.
@@ -106,13 +188,11 @@ impl Worker {
     /// Whether it may be sent a task of this estimate: it is idle, or the task may be prefetched.
     pub(super) fn takes(&self, estimate_ns: u64, now: u64) -> bool {
         let is_short = self.load_ns + estimate_ns <= PREFETCH_NS;
-        self.stage == Stage::Ready
-            && self.has_room()
-            && (self.open == 0 || (is_short && !self.is_stuck(now)))
+        self.serves() && self.has_room() && (self.open == 0 || (is_short && !self.is_stuck(now)))
     }
 
     /// Takes a task on; returns its sequence number.
-    pub(super) fn send(&mut self, task: TaskId, estimate_ns: u64, now: u64) -> u32 {
+    pub(super) fn send(&mut self, task: TaskId, terms: &Terms, estimate_ns: u64, now: u64) -> u32 {
         debug_assert!(self.has_room(), "a slot in use is never sent again");
         let estimate_ns = estimate_ns.min(UNKNOWN_NS);
         let seq = self.next_seq();
@@ -122,8 +202,10 @@ impl Worker {
         self.frames.push_back(Sent {
             task,
             estimate_ns,
+            timeout_ns: terms.timeout_ns,
             is_recalled: false,
         });
+        self.budget = self.budget.map(|left| left.saturating_sub(1));
         self.open += 1;
         self.load_ns += estimate_ns;
         seq
@@ -131,9 +213,12 @@ impl Worker {
 
     /// Its oldest task.
     pub(super) fn head(&self) -> Option<(TaskId, u32)> {
-        self.open_frames()
-            .next()
-            .map(|(seq, sent)| (sent.task, seq))
+        self.head_frame().map(|(seq, sent)| (sent.task, seq))
+    }
+
+    /// The same, with what is known of it.
+    pub(super) fn head_frame(&self) -> Option<(u32, Sent)> {
+        self.open_frames().next()
     }
 
     /// Its tasks, oldest first.
@@ -153,6 +238,7 @@ impl Worker {
         match self.head() {
             Some((task, head)) if head == seq => {
                 self.progress_ns = now;
+                self.finished = self.finished.saturating_add(1);
                 let index = seq.wrapping_sub(self.first_seq) as usize;
                 let estimate_ns = self.frames[index].estimate_ns;
                 self.drop_open(estimate_ns);
@@ -208,6 +294,8 @@ impl Worker {
         {
             sent.is_recalled = true;
             let estimate_ns = sent.estimate_ns;
+            // What has not begun does not count.
+            self.budget = self.budget.map(|left| left.saturating_add(1));
             self.drop_open(estimate_ns);
         }
     }
@@ -228,6 +316,8 @@ impl Worker {
 
     fn has_room(&self) -> bool {
         self.frames.len() < WINDOW as usize
+            && self.budget != Some(0)
+            && (self.prefetches || self.open == 0)
     }
 
     #[expect(
@@ -271,8 +361,10 @@ mod tests {
     #[test]
     fn sequence_numbers_wrap() {
         let first = u32::MAX - 1;
-        let mut worker = Worker::new(WorkerId(0), first);
-        let seqs: Vec<_> = (0..6).map(|task| worker.send(TaskId(task), 1, 0)).collect();
+        let mut worker = Worker::new(WorkerId(0), first, &Policy::of(1), 0);
+        let terms = Terms::default();
+        let send = |task| worker.send(TaskId(task), &terms, 1, 0);
+        let seqs: Vec<_> = (0..6).map(send).collect();
         assert_eq!(seqs, [first, u32::MAX, 0, 1, 2, 3]);
         assert_eq!(worker.recallable(), 5);
         worker.recall_lost(0);

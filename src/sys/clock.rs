@@ -18,3 +18,8 @@ pub(crate) fn monotonic_ns() -> u64 {
 pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
+
+/// The instant at which [`monotonic_ns`] says this; `None` when that is beyond the clock's range.
+pub(crate) fn instant_at(ns: u64) -> Option<Instant> {
+    deadline_after(Duration::from_nanos(ns.saturating_sub(monotonic_ns())))
+}

@@ -25,6 +25,14 @@ pub(crate) fn pipe() -> io::Result<Pipe> {
     })
 }
 
+/// Whether nothing could be opened because too much is.
+pub(crate) fn is_lack_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
+
 /// Moves a new descriptor away from the numbers of the standard streams. A program that has closed
 /// one of those gets its number for whatever is opened next; but what is printed must not end up in
 /// a pipe of ours, and a child's standard streams are put in place under these numbers.
@@ -37,11 +45,16 @@ pub(super) fn off_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
 
 /// `/dev/null`, for reading and writing.
 pub(crate) fn null() -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(
+    off_standard(rustix::fs::open(
         "/dev/null",
         OFlags::RDWR | OFlags::CLOEXEC,
         Mode::empty(),
     )?)
+}
+
+/// How many bytes can be read from a pipe without waiting.
+pub(crate) fn readable(fd: impl AsFd) -> usize {
+    rustix::io::ioctl_fionread(fd).map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// Another descriptor of the same open file.

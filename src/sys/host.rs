@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::FdFlags;
 
 use super::control::ControlSocket;
-use super::descriptors::null;
+use super::descriptors::{null, write};
+use super::poll::wait_for_room;
 
 /// A variable of this process's environment.
 pub(crate) fn environment(name: &str) -> Option<OsString> {
@@ -20,6 +21,22 @@ pub(crate) fn remove_from_environment(name: &str) {
     // process started as a worker comes here: under libtest the one other thread waits for the test
     // that calls `init()`. So nobody reads the environment meanwhile.
     unsafe { std::env::remove_var(name) };
+}
+
+/// Does something while a variable has another value, and standard error is away. Neither changes for good.
+pub(crate) fn aside(name: &str, value: &str, what: impl FnOnce()) -> io::Result<()> {
+    let kept = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?;
+    let before = environment(name);
+    rustix::stdio::dup2_stderr(null()?)?;
+    // SAFETY: as for `remove_from_environment`; this process has not come to its second thread.
+    unsafe { std::env::set_var(name, value) };
+    what();
+    match before {
+        // SAFETY: as above.
+        Some(before) => unsafe { std::env::set_var(name, before) },
+        None => remove_from_environment(name),
+    }
+    Ok(rustix::stdio::dup2_stderr(kept)?)
 }
 
 /// Takes the control socket from standard input and puts `/dev/null` there. `None`: what is there
@@ -47,9 +64,51 @@ pub(crate) fn say_on_standard_input(bytes: &[u8]) {
     }
 }
 
-/// Puts a descriptor in the place of standard output.
+/// Puts a descriptor in the place of standard output. What was printed before, and waits for the end of its line, goes
+/// where it belongs.
 pub(crate) fn adopt_standard_output(fd: OwnedFd) -> io::Result<()> {
+    flush_standard_streams();
     Ok(rustix::stdio::dup2_stdout(fd)?)
+}
+
+/// Writes out what this process has printed and not written yet: in Rust, and in C.
+pub(crate) fn flush_standard_streams() {
+    use std::io::Write as _;
+    // Where it cannot be written, nobody reads it.
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+    // SAFETY: this is how every C library declares it, though musl and glibc call its type differently.
+    unsafe extern "C" {
+        /// The C library's own stream. (Not all of its streams: it would wait for the lock of one that another thread reads
+        /// from.)
+        static stdout: *mut libc::FILE;
+    }
+    // SAFETY: the variable is set before `main` and, as good as always, never again; the stream has a lock of its own.
+    // https://man7.org/linux/man-pages/man3/fflush.3.html
+    unsafe { libc::fflush(stdout) };
+}
+
+/// Writes to standard output, past what std keeps for it: its buffer, and its lock.
+pub(crate) fn write_to_stdout(bytes: &[u8]) -> io::Result<()> {
+    write_all(rustix::stdio::stdout(), bytes)
+}
+
+/// The same, to standard error.
+pub(crate) fn write_to_stderr(bytes: &[u8]) -> io::Result<()> {
+    write_all(rustix::stdio::stderr(), bytes)
+}
+
+fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    let mut left = bytes;
+    while !left.is_empty() {
+        match write(fd, left) {
+            Ok(count) => left = &left[count..],
+            // Somebody has made it so: a terminal is shared with other programs.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(fd),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Gives a descriptor the number `number`, inheritable by children, closing what was there.

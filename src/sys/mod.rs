@@ -14,22 +14,34 @@ compile_error!(
      to wait for pipes and to notice the end of a process (src/sys)"
 );
 
+mod cgroup;
 mod clock;
 mod control;
 mod descriptors;
 mod host;
+mod limits;
 mod mapping;
 mod poll;
 mod spawn;
 
-pub(crate) use clock::{deadline_after, monotonic_ns};
+pub(crate) use cgroup::OomKills;
+pub(crate) use clock::{deadline_after, instant_at, monotonic_ns};
 pub(crate) use control::{ControlSocket, pair as control_pair};
-pub(crate) use descriptors::{Doorbell, Pipe, duplicate_beside, fork_of, pipe, read, write};
+pub(crate) use descriptors::{
+    Doorbell, Pipe, duplicate_beside, fork_of, is_lack_of_descriptors, null, pipe, read, readable,
+    write,
+};
 pub(crate) use host::{
-    adopt_standard_output, close_foreign, continue_when_parent_ends, die_with_group, end_now,
-    environment, name_process, place_at, remove_from_environment, say_on_standard_input,
-    take_standard_input, tell_user, with_signals_blocked,
+    adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,
+    end_now, environment, flush_standard_streams, name_process, place_at, remove_from_environment,
+    say_on_standard_input, take_standard_input, tell_user, with_signals_blocked, write_to_stderr,
+    write_to_stdout,
+};
+pub(crate) use limits::{
+    ALLOCATION_FAILED, MemoryGauge, allow_cpu_time, enter_directory, limit_address_space,
+    limit_core, limit_open_files, note_failed_allocations_in, peak_so_far_kib, set_affinity,
+    set_niceness,
 };
 pub(crate) use mapping::SharedPage;
 pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup};
-pub(crate) use spawn::{Child, End, Program, spawn};
+pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};

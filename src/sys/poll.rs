@@ -138,6 +138,12 @@ pub(crate) fn wait_for(fds: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io:
         .sum())
 }
 
+/// Waits until a descriptor can be written to, or never can again.
+pub(crate) fn wait_for_room(fd: BorrowedFd<'_>) {
+    let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    while let Err(Errno::INTR) = poll(&mut list, None) {}
+}
+
 /// Waits until the other end of a socket is gone, whatever lies in it unread.
 pub(crate) fn wait_for_hangup(fd: BorrowedFd<'_>) {
     let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];

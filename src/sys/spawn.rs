@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::sync::OnceCell;
 use rustix::fs::{Mode, OFlags, fstat};
@@ -78,6 +79,22 @@ impl Program {
     }
 }
 
+/// What a child's environment has that this process's has not, and the reverse.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    /// It begins with nothing.
+    pub(crate) is_cleared: bool,
+    /// What is set, or removed, in this order.
+    pub(crate) changes: Vec<(OsString, Option<OsString>)>,
+}
+
+/// Where a child's standard output and error go; `None` is where those of this process go.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
 /// Starts `program` with `control` as its standard input, in a process group of its own.
 ///
 /// Without a `pre_exec` closure, and with nothing but a group and an `argv[0]` asked for, std starts
@@ -85,9 +102,10 @@ impl Program {
 pub(crate) fn spawn(
     program: &Program,
     arguments: &[OsString],
+    environment: &Environment,
     marker: (&OsStr, &OsStr),
     control: ControlSocket,
-    stdout_to_null: bool,
+    streams: Streams,
 ) -> io::Result<Child> {
     let mut command = match program {
         Program::ThisProgram => {
@@ -102,13 +120,25 @@ pub(crate) fn spawn(
         }
         Program::At(path) => Command::new(path),
     };
+    if environment.is_cleared {
+        command.env_clear();
+    }
+    for (name, value) in &environment.changes {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     command
         .args(arguments)
         .env(marker.0, marker.1)
         .stdin(OwnedFd::from(control))
         .process_group(0);
-    if stdout_to_null {
-        command.stdout(Stdio::null());
+    if let Some(stdout) = streams.stdout {
+        command.stdout(stdout);
+    }
+    if let Some(stderr) = streams.stderr {
+        command.stderr(stderr);
     }
     let child = command.spawn()?;
     let pid = Pid::from_child(&child);
@@ -118,6 +148,7 @@ pub(crate) fn spawn(
         pid,
         pidfd: None,
         reaped: Mutex::new(None),
+        was_killed: AtomicBool::new(false),
     };
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => child.pidfd = Some(off_standard(pidfd)?),
@@ -127,6 +158,12 @@ pub(crate) fn spawn(
         Err(error) => return Err(error.into()),
     }
     Ok(child)
+}
+
+/// Whether a process could handle this signal, if it wanted to.
+pub(crate) fn can_be_handled(signal: i32) -> bool {
+    Signal::from_named_raw(signal)
+        .is_some_and(|signal| !matches!(signal, Signal::KILL | Signal::STOP))
 }
 
 /// How a process ended.
@@ -140,6 +177,15 @@ pub(crate) enum End {
     Unknown,
 }
 
+/// A process that was reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reaped {
+    pub(crate) end: End,
+    /// The most memory that it had resident, in KiB, as far as the system tells: see
+    /// [`peak_so_far_kib`](super::peak_so_far_kib).
+    pub(crate) peak_kib: u64,
+}
+
 /// A child process and its group. Dropping it kills and reaps both.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -147,7 +193,9 @@ pub(crate) struct Child {
     pidfd: Option<OwnedFd>,
     /// How it ended, once it has been reaped. The lock keeps a kill from falling behind the reaping,
     /// when the number may be another's.
-    reaped: Mutex<Option<End>>,
+    reaped: Mutex<Option<Reaped>>,
+    /// Whether it was killed from here.
+    was_killed: AtomicBool,
 }
 
 impl Child {
@@ -167,22 +215,40 @@ impl Child {
     pub(crate) fn kill_group(&self) {
         let reaped = lock(&self.reaped);
         if reaped.is_none() {
-            self.signal_group();
+            self.was_killed.store(true, Ordering::Relaxed);
+            self.kill_all();
+        }
+    }
+
+    /// Whether [`kill_group`](Self::kill_group) was called while it lived.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.was_killed.load(Ordering::Relaxed)
+    }
+
+    /// Sends a signal to the whole group, on the same condition.
+    pub(crate) fn signal_group(&self, signal: i32) {
+        let reaped = lock(&self.reaped);
+        // The numbers that come here were checked; another would be refused by the system.
+        if reaped.is_none()
+            && let Some(signal) = Signal::from_named_raw(signal)
+        {
+            // As for `kill_all`.
+            let _ = kill_process_group(self.pid, signal);
         }
     }
 
     /// Reaps it if it has ended, after killing what is left of its group; `None` while it runs.
-    pub(crate) fn try_reap(&self) -> Option<End> {
+    pub(crate) fn try_reap(&self) -> Option<Reaped> {
         self.reap(true)
     }
 
     /// Kills the group and waits for its leader.
-    pub(crate) fn kill_and_reap(&self) -> End {
+    pub(crate) fn kill_and_reap(&self) {
         self.kill_group();
-        self.reap(false).unwrap_or(End::Unknown)
+        self.reap(false);
     }
 
-    fn reap(&self, only_if_ended: bool) -> Option<End> {
+    fn reap(&self, only_if_ended: bool) -> Option<Reaped> {
         let mut reaped = lock(&self.reaped);
         if reaped.is_some() {
             return *reaped;
@@ -190,34 +256,41 @@ impl Child {
         if only_if_ended && !self.has_ended() {
             return None;
         }
-        self.signal_group();
+        self.kill_all();
         let mut status = 0;
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
         let answer = loop {
-            // SAFETY: `status` is a valid place for the status, and a null rusage is allowed.
+            // SAFETY: `status` is a valid place for the status, `usage` for an rusage.
             // https://man7.org/linux/man-pages/man2/wait4.2.html
             let answer = unsafe {
                 libc::wait4(
                     self.pid.as_raw_nonzero().get(),
                     &raw mut status,
                     0,
-                    std::ptr::null_mut(),
+                    usage.as_mut_ptr(),
                 )
             };
             if answer != -1 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
                 break answer;
             }
         };
-        *reaped = Some(if answer == -1 {
+        let end = if answer == -1 {
             End::Unknown
         } else if libc::WIFEXITED(status) {
             End::Exited(libc::WEXITSTATUS(status))
         } else {
             End::Signalled(libc::WTERMSIG(status))
+        };
+        // SAFETY: zeros are an rusage, whether or not `wait4` has written another one.
+        let peak_kib = unsafe { usage.assume_init() }.ru_maxrss;
+        *reaped = Some(Reaped {
+            end,
+            peak_kib: u64::try_from(peak_kib).unwrap_or(0),
         });
         *reaped
     }
 
-    fn signal_group(&self) {
+    fn kill_all(&self) {
         // "No such group" says that nobody is left, which is what was asked for.
         let _ = kill_process_group(self.pid, Signal::KILL);
         // It may have left its group.

@@ -131,6 +131,12 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
     Ok(value)
 }
 
+/// Whether an encoded [`Result`] is an `Err`: the second of its variants.
+#[inline]
+pub(crate) fn is_err(encoded: &[u8]) -> bool {
+    encoded.first() == Some(&1)
+}
+
 /// Appends the index of the function that a task runs. Its encoded arguments follow.
 #[inline]
 pub(crate) fn encode_function(index: u32, out: &mut Vec<u8>) {

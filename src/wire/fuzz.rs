@@ -22,7 +22,7 @@ pub(crate) fn fuzz(data: &[u8]) {
     let Some((which, payload)) = data.split_first() else {
         return;
     };
-    match which % 9 {
+    match which % 10 {
         0 => {
             if let Ok(setup) = Setup::decode(payload) {
                 assert_eq!(setup.protocol, PROTOCOL);
@@ -51,7 +51,7 @@ pub(crate) fn fuzz(data: &[u8]) {
                 encodes_again(&nested);
             }
         }
-        _ => {
+        8 => {
             type Mixed = (
                 Vec<(u64, f32)>,
                 BTreeMap<String, Option<char>>,
@@ -63,6 +63,15 @@ pub(crate) fn fuzz(data: &[u8]) {
                 // By their text, because a float may be NaN.
                 let decoded = decode::<Mixed>(&again).expect("what was encoded decodes");
                 assert_eq!(format!("{mixed:?}"), format!("{decoded:?}"));
+            }
+        }
+        _ => {
+            if let Ok(record) = Record::decode(payload) {
+                assert!(record.fields.len() <= MAX_FIELDS);
+                let mut again = Vec::new();
+                encode(&record, &mut again).expect("what was decoded encodes");
+                let decoded = Record::decode(&again).expect("what was encoded decodes");
+                assert_eq!(format!("{record:?}"), format!("{decoded:?}"));
             }
         }
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, CodecError};
+use super::record::Wanted;
 use crate::error::{Panic, TaskError};
 
 /// The version of everything in `docs/wire-format.md`. Driver and worker are the same build, so
 /// there is nothing to negotiate: another version is refused.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// What goes up the control socket from a process that was started as a worker and came to an
 /// executor of its own before it came to `init()`.
@@ -37,8 +38,32 @@ pub(crate) struct Setup {
     pub(crate) own_binary: bool,
     /// The descriptors that stay open although they came without close-on-exec.
     pub(crate) kept: Vec<i32>,
-    /// Whether the driver's stdout comes along, to be put in place of the worker's.
+    /// Whether a stdout comes along, to be put in place of the worker's.
     pub(crate) stdout: bool,
+    /// Whether the worker tells how much memory it has when a task has ended.
+    pub(crate) tells_memory: bool,
+    /// Whether somebody reads what the worker prints: then all of it is written before a result is.
+    pub(crate) is_captured: bool,
+    /// Which records the worker sends.
+    pub(crate) records: Wanted,
+    pub(crate) limits: Limits,
+}
+
+/// What a worker allows itself before anything else runs in it. `None`: whatever it has inherited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    /// In bytes.
+    pub(crate) address_space: Option<u64>,
+    /// For each task, in milliseconds.
+    pub(crate) cpu_time_ms: Option<u64>,
+    pub(crate) open_files: Option<u64>,
+    /// Of a core dump, in bytes.
+    pub(crate) core_size: Option<u64>,
+    pub(crate) niceness: Option<i32>,
+    /// The CPUs that it may run on; empty: all that it has inherited.
+    pub(crate) cpus: Vec<u32>,
+    /// The working directory, as the system's bytes.
+    pub(crate) directory: Option<Vec<u8>>,
 }
 
 /// The payload of a worker's first frame: who it is.
@@ -54,6 +79,10 @@ pub(crate) struct Hello {
     pub(crate) pid: u32,
     /// The file that the worker runs, where it could find out.
     pub(crate) binary: Option<BinaryId>,
+    /// The peak of resident memory that the system tells of it so far, in KiB.
+    pub(crate) peak_kib: u64,
+    /// Whether that is the worker's own, and not handed on from the driver.
+    pub(crate) peak_is_own: bool,
 }
 
 /// What tells one build of a program from another without reading it.

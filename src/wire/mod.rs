@@ -7,16 +7,22 @@
 mod chunk;
 mod codec;
 mod message;
+mod record;
 
 #[cfg(test)]
 pub(crate) use chunk::PartItem;
 pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWriter};
 pub(crate) use codec::{
-    CodecError, decode, decode_function, decode_prefix, encode, encode_function,
+    CodecError, decode, decode_function, decode_prefix, encode, encode_function, is_err,
 };
 pub(crate) use message::{
-    BinaryId, CANNOT_START, Hello, NEVER_INITIALISED, PROTOCOL, Setup, TaskFailure,
+    BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, Setup, TaskFailure,
 };
+#[cfg(any(test, feature = "log", feature = "tracing"))]
+pub(crate) use record::Level;
+#[cfg(any(test, fuzzing, feature = "log", feature = "tracing"))]
+pub(crate) use record::MAX_FIELDS;
+pub(crate) use record::{Facade, Record, Value, Wanted};
 
 #[cfg(any(test, fuzzing))]
 mod fuzz;

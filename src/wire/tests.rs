@@ -1,6 +1,6 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::sample::{Index, select};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,21 @@ fn setup() -> Setup {
         own_binary: false,
         kept: vec![5, -1],
         stdout: true,
+        tells_memory: true,
+        is_captured: false,
+        records: Wanted {
+            log: Some(Level::Info),
+            tracing: None,
+        },
+        limits: Limits {
+            address_space: Some(1 << 30),
+            cpu_time_ms: None,
+            open_files: Some(64),
+            core_size: Some(0),
+            niceness: Some(-5),
+            cpus: vec![0, 3],
+            directory: Some(b"/tmp".to_vec()),
+        },
     }
 }
 
@@ -41,6 +56,8 @@ fn hello() -> Hello {
             size: 3,
             mtime: (4, 5),
         }),
+        peak_kib: 300,
+        peak_is_own: true,
     }
 }
 
@@ -48,11 +65,12 @@ fn hello() -> Hello {
 fn messages_are_pinned() {
     golden::check(
         &bytes_of(&setup()),
-        "01 ef9bafcdf8acd19101 02 01 8080808004 01 00 02 0a 01 01",
+        "02 ef9bafcdf8acd19101 02 01 8080808004 01 00 02 0a 01 01 01 00 01 02 00 \
+         01 8080808004 00 01 40 01 00 01 09 02 00 03 01 04 2f746d70",
     );
     golden::check(
         &bytes_of(&hello()),
-        "01 ac02 01 06 6170703a3a66 07 e724 01 01 02 03 08 05",
+        "02 ac02 01 06 6170703a3a66 07 e724 01 01 02 03 08 05 ac02 01",
     );
     let panicked = TaskFailure::Panicked {
         message: "no".to_owned(),
@@ -117,6 +135,59 @@ fn payloads_of_tasks_chunks_and_parts_are_pinned() {
     }
 }
 
+fn record() -> Record {
+    Record {
+        facade: Facade::Tracing,
+        level: Level::Debug,
+        target: "app".to_owned(),
+        name: "event".to_owned(),
+        module_path: None,
+        file: Some("a.rs".to_owned()),
+        line: Some(300),
+        message: Some("hi".to_owned()),
+        fields: vec![
+            ("n".to_owned(), Value::I64(-2)),
+            ("s".to_owned(), Value::Str("x".to_owned())),
+        ],
+        spans: "f{a=1}".to_owned(),
+    }
+}
+
+#[test]
+fn records_are_pinned() {
+    golden::check(
+        &bytes_of(&record()),
+        "01 03 03 617070 05 6576656e74 00 01 04 612e7273 01 ac02 01 02 6869 \
+         02 01 6e 02 03 01 73 07 01 78 06 667b613d317d",
+    );
+    assert_eq!(Record::decode(&bytes_of(&record())), Ok(record()));
+    let values = [
+        Value::Null,
+        Value::Bool(true),
+        Value::I64(-1),
+        Value::U64(1),
+        Value::I128(-1),
+        Value::U128(1),
+        Value::F64(1.0),
+        Value::Str("a".to_owned()),
+        Value::Text("a".to_owned()),
+    ];
+    golden::check(
+        &bytes_of(&values),
+        "00 01 01 02 01 03 01 04 01 05 01 06 000000000000f03f 07 01 61 08 01 61",
+    );
+}
+
+#[test]
+fn a_record_of_more_fields_than_are_allowed_is_refused() {
+    let mut record = record();
+    record.fields = vec![("n".to_owned(), Value::Null); MAX_FIELDS];
+    assert_eq!(Record::decode(&bytes_of(&record)), Ok(record.clone()));
+    record.fields.push(("n".to_owned(), Value::Null));
+    let error = Record::decode(&bytes_of(&record)).unwrap_err();
+    assert_eq!(error.to_string(), "it has 33 fields, and 32 are allowed");
+}
+
 #[test]
 fn what_is_left_over_after_a_value_is_an_error() {
     let mut bytes = bytes_of(&7u32);
@@ -130,16 +201,23 @@ fn what_is_left_over_after_a_value_is_an_error() {
 
 #[test]
 fn another_version_of_the_protocol_is_refused_by_its_number() {
-    let error = Setup::decode(&[2, 0xff]).unwrap_err();
+    let error = Setup::decode(&[1, 0xff]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "protocol 2 is spoken, this build knows 1"
+        "protocol 1 is spoken, this build knows 2"
     );
     let error = Hello::decode(&[0]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "protocol 0 is spoken, this build knows 1"
+        "protocol 0 is spoken, this build knows 2"
     );
+}
+
+#[test]
+fn an_err_is_told_from_an_ok_by_its_first_byte() {
+    type Outcome = Result<u8, String>;
+    assert!(!is_err(&bytes_of::<Outcome>(&Ok(1))));
+    assert!(is_err(&bytes_of::<Outcome>(&Err(String::new()))));
 }
 
 #[test]
@@ -254,17 +332,98 @@ fn text() -> impl Strategy<Value = String> {
     "\\PC{0,40}"
 }
 
+fn any_limits() -> impl Strategy<Value = Limits> {
+    (
+        any::<[Option<u64>; 4]>(),
+        any::<Option<i32>>(),
+        vec(any::<u32>(), 0..20),
+        proptest::option::of(vec(any::<u8>(), 0..40)),
+    )
+        .prop_map(|(numbers, niceness, cpus, directory)| {
+            let [address_space, cpu_time_ms, open_files, core_size] = numbers;
+            Limits {
+                address_space,
+                cpu_time_ms,
+                open_files,
+                core_size,
+                niceness,
+                cpus,
+                directory,
+            }
+        })
+}
+
+fn any_level() -> impl Strategy<Value = Level> {
+    select(vec![
+        Level::Error,
+        Level::Warn,
+        Level::Info,
+        Level::Debug,
+        Level::Trace,
+    ])
+}
+
+fn any_wanted() -> impl Strategy<Value = Wanted> {
+    let level = || proptest::option::of(any_level());
+    (level(), level()).prop_map(|(log, tracing)| Wanted { log, tracing })
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::I64),
+        any::<u64>().prop_map(Value::U64),
+        any::<i128>().prop_map(Value::I128),
+        any::<u128>().prop_map(Value::U128),
+        // Not NaN, which is not equal to itself.
+        any::<i32>().prop_map(|value| Value::F64(value.into())),
+        text().prop_map(Value::Str),
+        text().prop_map(Value::Text),
+    ]
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let maybe = || proptest::option::of(text());
+    (
+        any::<bool>(),
+        any_level(),
+        [text(), text(), text()],
+        [maybe(), maybe(), maybe()],
+        any::<Option<u32>>(),
+        vec((text(), any_value()), 0..MAX_FIELDS),
+    )
+        .prop_map(|(is_log, level, texts, others, line, fields)| {
+            let [target, name, spans] = texts;
+            let [module_path, file, message] = others;
+            Record {
+                facade: if is_log { Facade::Log } else { Facade::Tracing },
+                level,
+                target,
+                name,
+                module_path,
+                file,
+                line,
+                message,
+                fields,
+                spans,
+            }
+        })
+}
+
 fn any_setup() -> impl Strategy<Value = Setup> {
     (
         any::<(u64, u32, u32, u64)>(),
-        any::<(bool, bool, bool)>(),
+        any::<[bool; 5]>(),
         vec(any::<i32>(), 0..300),
+        any_wanted(),
+        any_limits(),
     )
         .prop_map(
-            |((registry, worker, depth, max_frame), (initializer, own_binary, stdout), kept)| {
-                let protocol = PROTOCOL;
+            |((registry, worker, depth, max_frame), are_set, kept, records, limits)| {
+                let [initializer, own_binary, stdout, tells_memory, is_captured] = are_set;
                 Setup {
-                    protocol,
+                    protocol: PROTOCOL,
                     registry,
                     worker,
                     depth,
@@ -273,6 +432,10 @@ fn any_setup() -> impl Strategy<Value = Setup> {
                     own_binary,
                     kept,
                     stdout,
+                    tells_memory,
+                    is_captured,
+                    records,
+                    limits,
                 }
             },
         )
@@ -292,14 +455,19 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         vec((text(), any::<u64>()), 0..200),
         any::<u32>(),
         binary,
+        any::<(u64, bool)>(),
     )
-        .prop_map(|(registry, functions, pid, binary)| Hello {
-            protocol: PROTOCOL,
-            registry,
-            functions,
-            pid,
-            binary,
-        })
+        .prop_map(
+            |(registry, functions, pid, binary, (peak_kib, peak_is_own))| Hello {
+                protocol: PROTOCOL,
+                registry,
+                functions,
+                pid,
+                binary,
+                peak_kib,
+                peak_is_own,
+            },
+        )
 }
 
 fn any_failure() -> impl Strategy<Value = TaskFailure> {
@@ -352,6 +520,11 @@ proptest! {
     #[test]
     fn a_failure_comes_back(value in any_failure(), at: Index, flip in 1..=255u8) {
         check_message(2, &value, at, flip)?;
+    }
+
+    #[test]
+    fn a_record_comes_back(value in any_record(), at: Index, flip in 1..=255u8) {
+        check_message(9, &value, at, flip)?;
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The worker's loop: read a frame, begin it on the status page, run it, answer.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::frame::{self, Decoder, FLAG_LAST, FrameError, Header, Kind};
-use crate::page::Page;
+use super::memory::Memory;
+use super::pipes::{ResultPipe, TaskPipe};
+use crate::context;
+use crate::frame::{self, Decoder, FLAG_LAST, FLAG_PROMPT, Frame, FrameError, Header, Kind};
+use crate::page::{Page, Progress};
 use crate::registry::{Function, registry};
 use crate::run;
 use crate::sys::{self, SharedPage};
@@ -25,13 +30,27 @@ const PART_OVERHEAD: usize = 32;
 /// A buffer that grew beyond this for one large result is given back after it.
 const KEPT_BUFFER: usize = 1024 * 1024;
 
+/// How often the limit on CPU time is set anew at most, in nanoseconds: what a task gets less than its time is bounded by this.
+const CPU_INTERVAL_NS: u64 = 10_000_000;
+
+/// The sequence number, plus one, of the task that runs; 0 when none does.
+static RUNNING: AtomicU64 = AtomicU64::new(0);
+
+/// The sequence number of the task that runs.
+fn running() -> Option<u32> {
+    let seq = RUNNING.load(Ordering::Relaxed).checked_sub(1)?;
+    Some(seq as u32)
+}
+
 /// What a worker owns while it serves.
 pub(super) struct Server {
-    tasks: OwnedFd,
+    tasks: TaskPipe,
     answers: Answers,
-    page: SharedPage,
+    page: &'static SharedPage,
     setup: Setup,
     hello: Hello,
+    /// When the limit on CPU time was last set.
+    allowed_ns: Option<u64>,
 }
 
 /// Why the loop ended.
@@ -40,6 +59,8 @@ enum Over {
     Goodbye,
     /// The driver is gone, without a word.
     DriverGone,
+    /// The driver wants the task that has just ended to have been the last.
+    Condemned,
     /// The driver sent something that is not of the protocol.
     Malformed(String),
 }
@@ -59,17 +80,25 @@ impl Server {
         setup: Setup,
         hello: Hello,
     ) -> Self {
+        // For as long as the process: also signal handlers and other threads look at it.
+        let page: &'static SharedPage = Box::leak(Box::new(page));
+        context::answer_in_this_process(|| {
+            running().is_some_and(|seq| page.is_stop_asked(seq, page.item(seq)))
+        });
         let answers = Answers {
-            results,
+            results: Arc::new(ResultPipe::new(results)),
             max_frame: setup.max_frame,
+            is_captured: setup.is_captured,
             buffer: Vec::new(),
+            memory: Memory::of_this_process(setup.tells_memory),
         };
         Self {
-            tasks,
+            tasks: TaskPipe::new(tasks),
             answers,
             page,
             setup,
             hello,
+            allowed_ns: None,
         }
     }
 
@@ -78,6 +107,8 @@ impl Server {
         match self.run() {
             // An orderly end: buffers are flushed and coverage data is written.
             Err(Over::Goodbye) => std::process::exit(0),
+            // It would be ended a moment later.
+            Err(Over::Condemned) => std::process::exit(0),
             Ok(()) | Err(Over::DriverGone) => sys::die_with_group(),
             Err(Over::Malformed(what)) => {
                 sys::tell_user(format_args!("worker {} stops: {what}", std::process::id()));
@@ -87,42 +118,28 @@ impl Server {
     }
 
     fn run(&mut self) -> Result<(), Over> {
+        // What the program has printed before it came here is no task's.
+        self.answers.flush_output();
         self.answers.message(Kind::Hello, &self.hello)?;
+        #[cfg(any(feature = "log", feature = "tracing"))]
+        super::pipes::forward_records(&self.setup, &self.answers.results, running);
         if !self.setup.initializer {
             self.answers.bytes(Header::new(Kind::Ready, 0, 0), &[])?;
         }
-        let mut decoder = Decoder::new(self.setup.max_frame);
+        let mut decoder = Decoder::new(self.setup.max_frame).that_throws_away();
         let mut skipped = None;
         loop {
             while let Some(frame) = decoder
                 .next()
                 .map_err(|error| Over::Malformed(error.to_string()))?
             {
-                let Header {
-                    kind, task, seq, ..
-                } = frame.header;
+                let Header { kind, seq, .. } = frame.header;
                 match kind {
                     Kind::Task | Kind::Chunk => {
-                        let begun = sys::monotonic_ns();
-                        if !self.page.begin(seq, begun) {
-                            skipped = Some(seq);
-                            continue;
-                        }
-                        skipped = None;
-                        let place = Place {
-                            page: &self.page,
-                            task,
-                            seq,
-                            begun,
-                        };
-                        if kind == Kind::Task {
-                            let (function, input) = function_of(&frame.payload)?;
-                            self.answers.task(function, input, &place)?;
+                        if self.task(&frame)? {
+                            skipped = None;
                         } else {
-                            let items = ChunkReader::new(&frame.payload)
-                                .map_err(|error| Over::Malformed(error.to_string()))?;
-                            let function = function_at(items.function())?;
-                            self.answers.chunk(items, function, &place)?;
+                            skipped = Some(seq);
                         }
                     }
                     Kind::Initialize => {
@@ -141,26 +158,88 @@ impl Server {
             if let Some(seq) = skipped.take() {
                 self.answers.bytes(Header::new(Kind::Passed, 0, seq), &[])?;
             }
-            if decoder.read_from(&mut Source(&self.tasks))? == 0 {
+            if decoder.read_from(&mut self.tasks)? == 0 {
                 return Err(Over::DriverGone);
             }
         }
     }
+
+    /// Runs a task or a chunk and answers, unless it was recalled: false.
+    fn task(&mut self, frame: &Frame<'_>) -> Result<bool, Over> {
+        let Header {
+            kind, task, seq, ..
+        } = frame.header;
+        let begun = sys::monotonic_ns();
+        self.allow(seq, begun)?;
+        if !self.page.begin(seq, begun) {
+            return Ok(false);
+        }
+        let place = Place {
+            page: self.page,
+            task,
+            seq,
+            begun,
+        };
+        RUNNING.store(u64::from(seq) + 1, Ordering::Relaxed);
+        let goes_on = if frame.is_thrown_away {
+            self.answers.no_memory(frame.header.len, &place)?
+        } else if kind == Kind::Task {
+            let (function, input) = function_of(&frame.payload)?;
+            self.answers.task(function, input, &place)?
+        } else {
+            let items = ChunkReader::new(&frame.payload)
+                .map_err(|error| Over::Malformed(error.to_string()))?;
+            let function = function_at(items.function())?;
+            let is_prompt = frame.header.flags & FLAG_PROMPT != 0;
+            self.answers.chunk(items, function, is_prompt, &place)?
+        };
+        RUNNING.store(0, Ordering::Relaxed);
+        match self.page.progress(seq) {
+            _ if goes_on => Ok(true),
+            Progress::Condemned { .. } | Progress::Ended => Err(Over::Condemned),
+            _ => Err(Over::Malformed(
+                "its status page has been written over".into(),
+            )),
+        }
+    }
+
+    /// Makes the limits of this process those of the next task.
+    fn allow(&mut self, seq: u32, now: u64) -> Result<(), Over> {
+        let limits = &self.setup.limits;
+        if limits.address_space.is_some() {
+            sys::note_failed_allocations_in(self.page.resident_word(seq));
+        }
+        let is_due = |set: u64| now.saturating_sub(set) >= CPU_INTERVAL_NS;
+        if let Some(allowed) = limits.cpu_time_ms
+            && self.allowed_ns.is_none_or(is_due)
+        {
+            let allowed = Duration::from_millis(allowed);
+            sys::allow_cpu_time(allowed)
+                .map_err(|error| Over::Malformed(format!("no limit on CPU time: {error}")))?;
+            self.allowed_ns = Some(now);
+        }
+        Ok(())
+    }
 }
 
 /// Where a task stands on the status page.
-struct Place<'a> {
-    page: &'a Page,
+struct Place {
+    page: &'static Page,
     task: u64,
     seq: u32,
     begun: u64,
 }
 
-impl Place<'_> {
-    fn end(&self) {
+impl Place {
+    /// The task has ended, with this item. False says that nothing more is to begin here.
+    fn end(&self, item: u32, memory: &mut Memory) -> bool {
+        let now = sys::monotonic_ns();
+        if let Some(kib) = memory.kib(now) {
+            self.page.note_resident(self.seq, kib);
+        }
         // Not zero, which is what the page says of a task that has not ended.
-        let elapsed = sys::monotonic_ns().saturating_sub(self.begun).max(1);
-        self.page.end(self.seq, elapsed);
+        let elapsed = now.saturating_sub(self.begun).max(1);
+        self.page.end(self.seq, item, elapsed)
     }
 }
 
@@ -180,24 +259,44 @@ fn function_at(index: u32) -> Result<&'static Function, Over> {
 
 /// The result pipe, and the buffer in which every frame for it is built and written at once.
 struct Answers {
-    results: OwnedFd,
+    results: Arc<ResultPipe>,
     max_frame: u64,
+    is_captured: bool,
     buffer: Vec<u8>,
+    memory: Memory,
 }
 
 impl Answers {
-    /// One task: its result, or why there is none.
+    /// One task: its result, or why there is none. Says whether another one may begin.
     fn task(
         &mut self,
         function: &'static Function,
         input: &[u8],
-        place: &Place<'_>,
-    ) -> Result<(), Over> {
+        place: &Place,
+    ) -> Result<bool, Over> {
         self.buffer.clear();
         let start = frame::begin(&mut self.buffer);
         let outcome =
             run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
-        place.end();
+        self.answer(start, outcome, place)
+    }
+
+    /// A task, or a chunk, whose arguments could not be held.
+    fn no_memory(&mut self, len: u64, place: &Place) -> Result<bool, Over> {
+        self.buffer.clear();
+        let start = frame::begin(&mut self.buffer);
+        let message = format!("there is no memory for its {len} bytes");
+        self.answer(start, Err(TaskFailure::ArgumentNotDecoded(message)), place)
+    }
+
+    fn answer(
+        &mut self,
+        start: usize,
+        outcome: Result<(), TaskFailure>,
+        place: &Place,
+    ) -> Result<bool, Over> {
+        self.flush_output();
+        let goes_on = place.end(0, &mut self.memory);
         let kind = match outcome {
             Ok(()) => Kind::Done,
             Err(failure) => {
@@ -205,21 +304,34 @@ impl Answers {
                 Kind::Failed
             }
         };
-        self.finish(start, Header::new(kind, place.task, place.seq))
+        self.finish(start, Header::new(kind, place.task, place.seq))?;
+        Ok(goes_on)
     }
 
-    /// The items of a chunk, one after another, in as few frames as keeps a crash cheap.
+    /// What was printed reaches whoever reads it before the result does.
+    fn flush_output(&self) {
+        if self.is_captured {
+            sys::flush_standard_streams();
+        }
+    }
+
+    /// The items of a chunk, one after another, in as few frames as keeps a crash cheap. Says whether another task may
+    /// begin.
     fn chunk(
         &mut self,
         items: ChunkReader<'_>,
         function: &'static Function,
-        place: &Place<'_>,
-    ) -> Result<(), Over> {
+        is_prompt: bool,
+        place: &Place,
+    ) -> Result<bool, Over> {
+        let last_item = (items.len() as u32).saturating_sub(1);
         let mut items = (0u32..).zip(items).peekable();
         let mut result = Vec::new();
         // The outcome of an item that did not fit beside those before it.
         let mut held_over: Option<(u32, Result<(), TaskFailure>)> = None;
         let mut sent_at = place.begun;
+        let mut now = place.begun;
+        let mut is_condemned = false;
         loop {
             self.buffer.clear();
             let start = frame::begin(&mut self.buffer);
@@ -233,11 +345,15 @@ impl Answers {
                 let (index, outcome) = if let Some(held_over) = held_over.take() {
                     held_over
                 } else if let Some((index, item)) = items.next() {
+                    if index > 0 && !place.page.advance(place.seq, index - 1, now) {
+                        is_condemned = true;
+                        last = false;
+                        break;
+                    }
                     if place.page.is_cancel_asked(place.seq) {
                         part.push(ItemOutcome::Cancelled);
                         continue;
                     }
-                    place.page.note_item(place.seq, index);
                     result.clear();
                     let outcome = run::run(function, item, &mut result);
                     (
@@ -264,28 +380,32 @@ impl Answers {
                         part.push(ItemOutcome::Failure(&bytes));
                     }
                 }
-                let now = sys::monotonic_ns();
-                let is_due = now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
+                now = sys::monotonic_ns();
+                let is_due = self.is_captured
+                    || is_prompt
+                    || now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
                 if (is_due || part.len() >= PART_BYTES) && items.peek().is_some() {
                     sent_at = now;
                     last = false;
                     break;
                 }
             }
+            let is_empty = part.count() == 0;
             part.finish();
-            if last {
-                place.end();
-            }
+            self.flush_output();
+            let goes_on = !last || place.end(last_item, &mut self.memory);
             let flags = if last { FLAG_LAST } else { 0 };
-            self.finish(
-                start,
-                Header {
-                    flags,
-                    ..Header::new(Kind::Part, place.task, place.seq)
-                },
-            )?;
-            if last {
-                return Ok(());
+            let header = Header {
+                flags,
+                ..Header::new(Kind::Part, place.task, place.seq)
+            };
+            if last || !is_empty {
+                self.finish(start, header)?;
+                // What the pipe took to take it is not the next item's time.
+                now = sys::monotonic_ns();
+            }
+            if last || is_condemned {
+                return Ok(goes_on && !is_condemned);
             }
         }
     }
@@ -296,6 +416,7 @@ impl Answers {
         let start = frame::begin(&mut self.buffer);
         let outcome =
             run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
+        self.flush_output();
         let kind = match outcome {
             Ok(()) => Kind::Ready,
             Err(failure) => {
@@ -333,14 +454,10 @@ impl Answers {
         failure.write_to(&mut self.buffer, self.max_frame);
     }
 
-    /// Completes the frame at `start` and writes it, with as few calls as the pipe allows.
+    /// Completes the frame at `start` and writes it.
     fn finish(&mut self, start: usize, header: Header) -> Result<(), Over> {
         frame::finish(&mut self.buffer, start, header);
-        let mut left = &self.buffer[..];
-        while !left.is_empty() {
-            let written = sys::write(self.results.as_fd(), left)?;
-            left = &left[written..];
-        }
+        self.results.write(&self.buffer)?;
         if self.buffer.capacity() > KEPT_BUFFER {
             self.buffer = Vec::new();
         }
@@ -354,14 +471,5 @@ fn fits(size: usize, max_frame: u64) -> Result<(), TaskFailure> {
         Ok(())
     } else {
         Err(TaskFailure::ResultTooLarge { size })
-    }
-}
-
-/// The task pipe, for the decoder to read from.
-struct Source<'a>(&'a OwnedFd);
-
-impl io::Read for Source<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        sys::read(self.0.as_fd(), buffer)
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use super::entry::Marker;
-use crate::sys::{self, Child, ControlSocket, Program, SharedPage};
+use crate::sys::{self, Child, ControlSocket, Environment, Program, SharedPage, Streams};
 use crate::wire::{self, Setup};
 
 /// How workers of one executor are started.
@@ -20,6 +20,20 @@ pub(crate) struct Launch {
     pub(crate) depth: u32,
     /// Descriptors that workers get under the same numbers.
     pub(crate) kept: Vec<(RawFd, Arc<OwnedFd>)>,
+    pub(crate) environment: Environment,
+    pub(crate) stdout: Destination,
+    pub(crate) stderr: Destination,
+}
+
+/// Where a standard stream of a worker goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Where this process's goes.
+    Inherited,
+    /// Nowhere.
+    Nowhere,
+    /// To this process, through a pipe.
+    Pipe,
 }
 
 /// The driver's ends of a worker that has been started and has yet to say hello.
@@ -35,6 +49,9 @@ pub(crate) struct Started {
     /// Where results come out; never blocks.
     pub(crate) results: OwnedFd,
     pub(crate) page: SharedPage,
+    /// Where what it prints comes out, where that is read; never blocks.
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
 }
 
 /// Why a worker could not be started.
@@ -57,10 +74,15 @@ pub(crate) fn start(launch: &Launch, setup: &Setup) -> Result<Started, StartErro
         .map_err(system("a worker's result pipe"))?;
     let (page, memory) = SharedPage::create().map_err(system("a worker's status page"))?;
     let (ours, theirs) = sys::control_pair().map_err(system("a worker's control socket"))?;
-    let stdout = launch
-        .test_binary
-        .then(|| sys::fork_of(std::io::stdout()).ok())
-        .flatten();
+    let (stdout, printed) = destination(launch.stdout).map_err(system("a worker's stdout"))?;
+    let (stderr, complained) = destination(launch.stderr).map_err(system("a worker's stderr"))?;
+    // What the harness prints before `init()` is nobody's business.
+    let (stdout_now, stdout) = if launch.test_binary {
+        let later = stdout.or_else(|| sys::fork_of(std::io::stdout()).ok());
+        (Some(sys::null().map_err(system("/dev/null"))?), later)
+    } else {
+        (stdout, None)
+    };
 
     let setup = Setup {
         kept: launch.kept.iter().map(|(number, _)| *number).collect(),
@@ -73,12 +95,17 @@ pub(crate) fn start(launch: &Launch, setup: &Setup) -> Result<Started, StartErro
     })?;
 
     let (name, value) = Marker::for_worker(launch.depth);
+    let streams = Streams {
+        stdout: stdout_now,
+        stderr,
+    };
     let child = sys::spawn(
         &launch.program,
         &launch.arguments,
+        &launch.environment,
         (name, &value),
         theirs,
-        launch.test_binary,
+        streams,
     )
     .map_err(StartError::Spawn)?;
 
@@ -102,6 +129,20 @@ pub(crate) fn start(launch: &Launch, setup: &Setup) -> Result<Started, StartErro
         tasks_guard: tasks.reader,
         results: results.reader,
         page,
+        stdout: printed,
+        stderr: complained,
+    })
+}
+
+/// What the child gets, and what this process keeps to read from.
+fn destination(destination: Destination) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    Ok(match destination {
+        Destination::Inherited => (None, None),
+        Destination::Nowhere => (Some(sys::null()?), None),
+        Destination::Pipe => {
+            let pipe = sys::pipe()?.with_nonblocking_reader()?;
+            (Some(pipe.writer), Some(pipe.reader))
+        }
     })
 }
 

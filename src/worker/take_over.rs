@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::panic;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use super::serve::Server;
 use crate::registry::registry;
 use crate::run;
 use crate::sys::{self, ControlSocket, Program, SharedPage};
-use crate::wire::{self, BinaryId, Hello, Setup};
+use crate::wire::{self, BinaryId, Hello, Limits, Setup};
 
 /// Turns this process into a worker that serves tasks on this thread until its driver says goodbye.
 pub(super) fn take_over(mut control: ControlSocket) -> ! {
@@ -75,6 +77,10 @@ fn prepare(control: &mut ControlSocket) -> io::Result<Option<Server>> {
     }
     name_process();
     sys::continue_when_parent_ends();
+    if setup.limits.address_space.is_some() {
+        abort_without_backtraces()?;
+    }
+    limit_itself(&setup.limits)?;
     run::capture_panics();
 
     let hello = hello(&setup).map_err(io::Error::other)?;
@@ -122,6 +128,58 @@ fn place_kept(numbers: &[RawFd], kept: Vec<OwnedFd>) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes on the limits that this worker was given: the address space last, since that may be
+/// what the others still need.
+fn limit_itself(limits: &Limits) -> io::Result<()> {
+    let named = |name: &'static str| {
+        move |error: io::Error| io::Error::other(format!("`{name}` cannot be had: {error}"))
+    };
+    if let Some(directory) = &limits.directory {
+        let directory = Path::new(OsStr::from_bytes(directory));
+        sys::enter_directory(directory).map_err(|error| {
+            let what = format!(
+                "`current_dir` {} cannot be entered: {error}",
+                directory.display()
+            );
+            io::Error::other(what)
+        })?;
+    }
+    if let Some(count) = limits.open_files {
+        sys::limit_open_files(count).map_err(named("open_files"))?;
+    }
+    if let Some(bytes) = limits.core_size {
+        sys::limit_core(bytes).map_err(named("core_size"))?;
+    }
+    if let Some(niceness) = limits.niceness {
+        sys::set_niceness(niceness).map_err(named("nice"))?;
+    }
+    if !limits.cpus.is_empty() {
+        sys::set_affinity(&limits.cpus).map_err(named("cpu_affinity"))?;
+    }
+    if let Some(bytes) = limits.address_space {
+        sys::limit_address_space(bytes).map_err(named("address_space"))?;
+    }
+    Ok(())
+}
+
+/// Lets an allocation that fails be recognised by the error number that it leaves, also where `RUST_BACKTRACE` is set: std
+/// would print a backtrace before it aborts, and opens files for it. (Which takes memory, too.)
+///
+/// std looks at the variable once, when it first prints a panic. So here is one, which nobody sees.
+fn abort_without_backtraces() -> io::Result<()> {
+    const VARIABLE: &str = "RUST_BACKTRACE";
+    let is_off = sys::environment(VARIABLE).is_none_or(|value| value == "0");
+    if is_off || cfg!(not(panic = "unwind")) {
+        return Ok(());
+    }
+    let hook = panic::take_hook();
+    let panicked = sys::aside(VARIABLE, "0", || {
+        let _ = panic::catch_unwind(|| panic!("std decides about backtraces"));
+    });
+    panic::set_hook(hook);
+    panicked
+}
+
 fn name_process() {
     let own = std::env::args_os().next();
     let name = own.as_deref().map(Path::new).and_then(Path::file_name);
@@ -161,11 +219,14 @@ fn hello(setup: &Setup) -> Result<Hello, String> {
         size: origin.size,
         mtime: origin.modified,
     });
+    let (peak_kib, peak_is_own) = sys::peak_so_far_kib();
     Ok(Hello {
         protocol: wire::PROTOCOL,
         registry: registry.fingerprint(),
         functions,
         pid: std::process::id(),
         binary,
+        peak_kib,
+        peak_is_own,
     })
 }

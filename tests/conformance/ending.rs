@@ -195,7 +195,7 @@ fn cancel_pending_lets_what_has_begun_end(subject: Subject) {
             let shutdown = scope.spawn(|| shutdown(&*executor, Shutdown::CancelPending, None));
             awaiting("the queued tasks to be cancelled");
             for future in &queued {
-                assert!(matches!(future.wait(), Err(TaskError::Cancelled)));
+                assert!(matches!(future.wait(), Err(TaskError::Cancelled { .. })));
             }
             assert!(running.iter().all(|future| !future.is_done()));
             keeper.open(running.len());

@@ -351,11 +351,14 @@ fn a_task_that_has_not_begun_can_be_cancelled(subject: Subject) {
     for future in queued.iter().skip(1).step_by(2) {
         assert!(future.cancel());
         assert!(future.is_cancelled() && future.is_done());
-        assert!(matches!(future.wait(), Err(TaskError::Cancelled)));
+        assert!(matches!(future.wait(), Err(TaskError::Cancelled { .. })));
         assert!(future.cancel(), "it is cancelled, so this says so again");
     }
     awaiting("the callback of the cancelled one");
-    assert!(matches!(receiver.recv(), Ok(Err(TaskError::Cancelled))));
+    assert!(matches!(
+        receiver.recv(),
+        Ok(Err(TaskError::Cancelled { .. }))
+    ));
     keeper.open(running.len());
     for future in queued.iter().step_by(2) {
         future.wait().unwrap();
@@ -385,7 +388,10 @@ fn a_thread_in_wait_is_woken_by_a_cancel(subject: Subject) {
         assert!(queued.cancel());
         awaiting("the waiters of the cancelled task");
         for thread in waiting {
-            assert!(matches!(thread.join().unwrap(), Err(TaskError::Cancelled)));
+            assert!(matches!(
+                thread.join().unwrap(),
+                Err(TaskError::Cancelled { .. })
+            ));
         }
     });
     keeper.open(running.len());

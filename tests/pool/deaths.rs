@@ -29,7 +29,7 @@ pub(crate) fn tests() -> Vec<Case> {
 fn lost(future: &Future<u32>) -> WorkerLost {
     awaiting("the news of the worker's death");
     match future.wait() {
-        Err(TaskError::WorkerLost(lost)) => lost,
+        Err(TaskError::WorkerLost(lost)) => *lost,
         other => panic!("{other:?}"),
     }
 }

@@ -83,7 +83,7 @@ fn a_task_that_was_sent_ahead_does_not_run() {
     for (index, future) in (0..).zip(&ahead) {
         match future.wait() {
             Ok(label) => assert!(label == index && index != 10),
-            Err(TaskError::Cancelled) => assert_eq!(index, 10),
+            Err(TaskError::Cancelled { .. }) => assert_eq!(index, 10),
             other => panic!("{other:?}"),
         }
     }
@@ -135,7 +135,7 @@ fn tasks_sent_ahead_to_a_stopped_worker_are_cancelled_at_once() {
     for (label, future) in (1..).zip(&ahead) {
         match future.wait() {
             Ok(value) => assert!(value == label && label % 2 == 0),
-            Err(TaskError::Cancelled) => assert_eq!(label % 2, 1),
+            Err(TaskError::Cancelled { .. }) => assert_eq!(label % 2, 1),
             other => panic!("{other:?}"),
         }
     }
@@ -163,8 +163,14 @@ fn a_thread_that_waits_for_a_task_of_a_stopped_worker_is_woken_by_a_cancel() {
             let second = scope.spawn(|| future.wait());
             assert!(future.cancel());
             awaiting("the thread that waited for the cancelled task");
-            assert!(matches!(first.join().unwrap(), Err(TaskError::Cancelled)));
-            assert!(matches!(second.join().unwrap(), Err(TaskError::Cancelled)));
+            assert!(matches!(
+                first.join().unwrap(),
+                Err(TaskError::Cancelled { .. })
+            ));
+            assert!(matches!(
+                second.join().unwrap(),
+                Err(TaskError::Cancelled { .. })
+            ));
             signal(pid, libc::SIGCONT);
             awaiting("the other task");
             assert_eq!(other.wait().unwrap(), 10);
@@ -221,7 +227,7 @@ fn a_stopped_worker_does_not_hold_up_a_shutdown_with_a_deadline() {
         assert!(how != Shutdown::Wait || ended.is_err());
         for future in futures {
             match future.wait_timeout(Duration::ZERO) {
-                Some(Err(error @ (TaskError::ShutDown { .. } | TaskError::Cancelled))) => {
+                Some(Err(error @ (TaskError::ShutDown { .. } | TaskError::Cancelled { .. }))) => {
                     assert!(!error.may_have_run());
                 }
                 other => panic!("{other:?}"),

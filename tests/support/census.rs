@@ -160,6 +160,11 @@ pub(crate) fn state_of(pid: u32) -> Option<char> {
     stat(&format!("/proc/{pid}")).map(|(_, state, _)| state)
 }
 
+/// The parent of a process; `None` when there is no such process.
+pub(crate) fn parent_of(pid: u32) -> Option<u32> {
+    stat(&format!("/proc/{pid}")).map(|(.., parent)| parent)
+}
+
 /// The open descriptors, and what they are.
 pub(crate) fn descriptors() -> BTreeMap<u32, String> {
     let place = Path::new("/proc/self/fd");
@@ -171,6 +176,18 @@ pub(crate) fn descriptors() -> BTreeMap<u32, String> {
             Some((fd, target.to_string_lossy().into_owned()))
         })
         .collect()
+}
+
+/// How many bytes are allocated, where the C library can tell.
+pub(crate) fn allocated_memory() -> Option<u64> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: it reads the allocator's own figures, under its locks.
+        let figures = unsafe { libc::mallinfo2() };
+        Some((figures.uordblks + figures.hblkhd) as u64)
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    None
 }
 
 fn mappings() -> BTreeSet<String> {

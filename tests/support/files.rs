@@ -1,7 +1,7 @@
 //! Meeting points of a test and its tasks, whatever process these run in: named pipes and files.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,11 +15,17 @@ pub(crate) struct Directory(PathBuf);
 impl Directory {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("procession-test-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a temporary directory");
-        Self(path)
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("procession-test-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // A process that had this one's number was killed before it could remove it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("a temporary directory: {error}"),
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -28,6 +34,13 @@ impl Directory {
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// A named pipe, which nobody has opened.
+    pub(crate) fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.join(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a named pipe");
+        path
     }
 
     /// A file to which tasks append lines.
@@ -69,10 +82,11 @@ impl GateKeeper {
     pub(crate) fn new() -> Self {
         let directory = Directory::new();
         let pipe = |name| {
-            let path = directory.join(name);
-            mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a named pipe");
             // Open for both, it neither blocks here nor ever comes to an end.
-            let both = OpenOptions::new().read(true).write(true).open(path);
+            let both = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(directory.pipe(name));
             both.expect("a named pipe")
         };
         Self {

@@ -17,12 +17,15 @@
 #![allow(
     dead_code,
     unused_imports,
+    unused_macros,
     reason = "each test target uses a part of it"
 )]
 
 mod census;
 mod crash;
 mod files;
+mod stuck;
+mod terminal;
 mod watchdog;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -33,9 +36,15 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use procession::ProcessPoolExecutor;
 
-pub(crate) use census::{Census, children, descriptors, state_of, threads};
-pub(crate) use crash::{exit_at_once, segfault, signal};
+pub(crate) use census::{
+    Census, allocated_memory, children, descriptors, parent_of, state_of, threads,
+};
+pub(crate) use crash::{exit_at_once, ignore, in_a_fork, segfault, signal};
 pub(crate) use files::{Directory, Gate, GateKeeper, Log};
+pub(crate) use stuck::{
+    on_signal, signals_in, stop_this_process, wait_in_read, wait_uninterruptibly,
+};
+pub(crate) use terminal::{Terminal, sit_down_at};
 pub(crate) use watchdog::awaiting;
 
 /// How long a test may take, unless it says otherwise.

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{SubmitError, TaskError};
-use crate::executor::core::Call;
+use crate::executor::core::Work;
 use crate::executor::erased::Handle;
 use crate::executor::gate::{Entering, Permit};
+use crate::executor::retry::Options;
 use crate::future::{RawFuture, Seat, Timer, Watch};
 use crate::registry::Function;
 
@@ -62,6 +63,7 @@ enum Step<E> {
 /// A map without the type of its results.
 pub(super) struct Engine<I: Iterator, E> {
     executor: Handle,
+    options: Options,
     function: Result<&'static Function, SubmitError>,
     /// `None` when nothing more is to come from it.
     inputs: Option<I>,
@@ -101,6 +103,7 @@ struct Unordered {
 impl<I: Iterator, E> Engine<I, E> {
     pub(super) fn new(
         executor: Handle,
+        options: Options,
         function: Result<&'static Function, SubmitError>,
         inputs: I,
         pull: fn(&mut I, &mut Vec<u8>) -> Pulled<E>,
@@ -108,6 +111,7 @@ impl<I: Iterator, E> Engine<I, E> {
         let buffersize = executor.0.max_workers().saturating_mul(WINDOW_PER_WORKER);
         Self {
             executor,
+            options,
             function,
             inputs: Some(inputs),
             pull,
@@ -278,7 +282,10 @@ impl<I: Iterator, E> Engine<I, E> {
             Err(error) => error.clone(),
             Ok(_) if self.chunksize == 0 => zero("chunksize"),
             Ok(_) if self.buffersize == 0 => zero("buffersize"),
-            Ok(_) => return None,
+            Ok(function) => match self.options.check(function) {
+                Ok(()) => return None,
+                Err(error) => error,
+            },
         };
         self.is_over = true;
         Some(Ended::Failed(TaskError::Refused(error)))
@@ -358,17 +365,18 @@ impl<I: Iterator, E> Engine<I, E> {
         let count = self.draft.len();
         let begun = entered.and_then(|permit| {
             let function = self.function.clone()?;
-            let call = match &self.draft[..] {
+            let work = match &self.draft[..] {
                 [item] => {
                     let copy = |out: &mut Vec<u8>| {
                         out.extend_from_slice(item);
                         Ok(())
                     };
-                    Call::task(function, copy)?
+                    Work::task(function, copy)?
                 }
-                items => Call::chunk(function, items.iter().map(Vec::as_slice)),
+                items => Work::chunk(function, items.iter().map(Vec::as_slice)),
             };
-            self.executor.0.clone().begin(permit, call)
+            let work = work.with(self.options.clone());
+            self.executor.0.clone().begin(permit, work)
         });
         self.draft.clear();
         match begun {

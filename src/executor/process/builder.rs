@@ -1,5 +1,15 @@
 //! What can be chosen about a process pool.
 
+mod checks;
+mod environment;
+mod output;
+mod time;
+mod workers;
+
+pub(super) use self::checks::check_workers;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,23 +17,40 @@ use std::time::Duration;
 
 use super::handle::ProcessPoolExecutor;
 use super::link::Payload;
+use super::output::{Handler, Stdio};
 use super::pool::{Initializer, Pool, Settings};
 use super::reactor;
 use crate::error::BuildError;
-use crate::executor::core::{Call, Core, Shutdown};
-use crate::executor::defaults::{DEFAULT_MAX_FRAME, DEFAULT_MAX_PENDING, default_workers};
+use crate::executor::core::{Core, Shutdown, Work};
+use crate::executor::defaults::{DEFAULT_MAX_FRAME, DEFAULT_MAX_PENDING};
 use crate::registry::{TaskFunction, find, registry};
-use crate::sys::{self, Program};
-use crate::wire::{self, PROTOCOL, Setup};
+use crate::sys::{self, Environment, Program};
+use crate::wire::{self, PROTOCOL, Setup, Wanted};
 use crate::worker::{self, Launch};
 
 /// How long a worker may take from its start to its hello.
 const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most workers that one pool may have.
-const MAX_WORKERS: usize = 4096;
+/// How long a worker may take to end when it is to: for handlers that run at exit.
+const DEFAULT_EXIT_GRACE: Duration = Duration::from_secs(10);
+
+/// How many workers in a row may be replaced before any of them has achieved anything.
+const DEFAULT_MAX_RESTARTS: u32 = 4;
+
+/// SIGTERM.
+const DEFAULT_TERMINATE_SIGNAL: i32 = 15;
 
 /// Chooses how a [`ProcessPoolExecutor`] works. Made by [`ProcessPoolExecutor::builder`].
+///
+/// | of | methods |
+/// |--|--|
+/// | workers | [`max_workers`](Self::max_workers), [`min_workers`](Self::min_workers), [`idle_timeout`](Self::idle_timeout), [`max_restarts`](Self::max_restarts) |
+/// | their replacement | [`max_tasks_per_child`](Self::max_tasks_per_child), [`max_memory_per_child`](Self::max_memory_per_child), [`max_growth_per_child`](Self::max_growth_per_child), [`max_age_per_child`](Self::max_age_per_child) |
+/// | tasks | [`max_pending`](Self::max_pending), [`max_frame`](Self::max_frame), [`timeout`](Self::timeout), [`deadline`](Self::deadline) |
+/// | patience | [`start_timeout`](Self::start_timeout), [`initializer_timeout`](Self::initializer_timeout), [`cancel_grace`](Self::cancel_grace), [`terminate_grace`](Self::terminate_grace), [`terminate_signal`](Self::terminate_signal), [`exit_grace`](Self::exit_grace) |
+/// | what a worker is | [`program`](Self::program), [`keep_fd`](Self::keep_fd), [`initializer`](Self::initializer), [`env`](Self::env), [`env_remove`](Self::env_remove), [`env_clear`](Self::env_clear), [`current_dir`](Self::current_dir) |
+/// | what it may | [`address_space`](Self::address_space), [`cpu_time`](Self::cpu_time), [`open_files`](Self::open_files), [`core_size`](Self::core_size), [`nice`](Self::nice), [`cpu_affinity`](Self::cpu_affinity) |
+/// | what it prints and says | [`stdout`](Self::stdout), [`stderr`](Self::stderr), [`on_output`](Self::on_output), `forward_records` |
 ///
 /// ```standalone_crate
 /// use procession::ProcessPoolExecutor;
@@ -35,44 +62,89 @@ const MAX_WORKERS: usize = 4096;
 ///     Ok(())
 /// }
 /// ```
-#[derive(Debug)]
 #[must_use = "`build` starts the pool"]
 pub struct ProcessPoolExecutorBuilder {
     max_workers: Option<usize>,
+    min_workers: Option<usize>,
+    idle_timeout: Option<Duration>,
+    max_restarts: u32,
+    max_tasks_per_child: Option<u32>,
+    max_memory_per_child: Option<u64>,
+    max_growth_per_child: Option<u64>,
+    max_age_per_child: Option<Duration>,
     max_pending: usize,
     max_frame: u64,
+    timeout: Option<Duration>,
+    deadline: Option<Duration>,
     start_timeout: Duration,
+    initializer_timeout: Option<Duration>,
+    cancel_grace: Duration,
+    terminate_grace: Duration,
+    terminate_signal: i32,
+    exit_grace: Duration,
     program: Option<PathBuf>,
     kept: Vec<(RawFd, std::io::Result<OwnedFd>)>,
     initializer: Option<Result<Initializer, BuildError>>,
+    environment: Environment,
+    directory: Option<OsString>,
+    address_space: Option<u64>,
+    cpu_time: Option<Duration>,
+    open_files: Option<u64>,
+    core_size: Option<u64>,
+    niceness: Option<i32>,
+    cpus: Option<BTreeSet<usize>>,
+    stdout: Stdio,
+    stderr: Stdio,
+    on_output: Option<Handler>,
+    forwards: bool,
+}
+
+impl std::fmt::Debug for ProcessPoolExecutorBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProcessPoolExecutorBuilder")
+            .field("min_workers", &self.min_workers)
+            .field("max_workers", &self.max_workers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ProcessPoolExecutorBuilder {
     pub(super) fn new() -> Self {
         Self {
             max_workers: None,
+            min_workers: None,
+            idle_timeout: None,
+            max_restarts: DEFAULT_MAX_RESTARTS,
+            max_tasks_per_child: None,
+            max_memory_per_child: None,
+            max_growth_per_child: None,
+            max_age_per_child: None,
             max_pending: DEFAULT_MAX_PENDING,
             max_frame: DEFAULT_MAX_FRAME,
+            timeout: None,
+            deadline: None,
             start_timeout: DEFAULT_START_TIMEOUT,
+            initializer_timeout: None,
+            cancel_grace: Duration::ZERO,
+            terminate_grace: Duration::ZERO,
+            terminate_signal: DEFAULT_TERMINATE_SIGNAL,
+            exit_grace: DEFAULT_EXIT_GRACE,
             program: None,
             kept: Vec::new(),
             initializer: None,
+            environment: Environment::default(),
+            directory: None,
+            address_space: None,
+            cpu_time: None,
+            open_files: None,
+            core_size: None,
+            niceness: None,
+            cpus: None,
+            stdout: Stdio::Inherit,
+            stderr: Stdio::Inherit,
+            on_output: None,
+            forwards: false,
         }
-    }
-
-    /// How many worker processes there are: 1 to 4096. Default: [`default_workers`].
-    ///
-    /// Anything else is refused by [`build`](Self::build).
-    ///
-    /// ```
-    /// use procession::{BuildError, ProcessPoolExecutor};
-    ///
-    /// let error = ProcessPoolExecutor::builder().max_workers(0).build().unwrap_err();
-    /// assert_eq!(error.to_string(), "`max_workers` must be from 1 to 4096, not 0");
-    /// ```
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
-        self.max_workers = Some(max_workers);
-        self
     }
 
     /// How many tasks may be pending, queued and running together; `submit` waits for room, and
@@ -113,20 +185,6 @@ impl ProcessPoolExecutorBuilder {
     /// ```
     pub fn max_frame(mut self, bytes: u64) -> Self {
         self.max_frame = bytes;
-        self
-    }
-
-    /// How long a worker may take from its start until it has reached [`init`](crate::init). An
-    /// initializer may take as long as it needs. Default: 10 s; zero is refused.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let builder = procession::ProcessPoolExecutor::builder().start_timeout(Duration::from_secs(60));
-    /// # drop(builder);
-    /// ```
-    pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.start_timeout = timeout;
         self
     }
 
@@ -219,10 +277,10 @@ impl ProcessPoolExecutorBuilder {
     {
         let _ = function;
         let initializer = find::<F, A, K>().and_then(|function| {
-            let call = Call::task(function, |out| F::encode_args(&args, out))?;
+            let work = Work::task(function, |out| F::encode_args(&args, out))?;
             Ok(Initializer {
                 function: function.name,
-                payload: Payload::new(call.payload),
+                payload: Payload::new(work.payload),
                 check: |bytes| match wire::decode::<F::Output>(bytes) {
                     Ok(output) => output.into_result(),
                     Err(error) => Err(error.to_string()),
@@ -233,8 +291,8 @@ impl ProcessPoolExecutorBuilder {
         self
     }
 
-    /// Starts the workers, and waits until every one of them is ready: has said hello and run the
-    /// initializer.
+    /// Starts [`min_workers`](Self::min_workers) workers, and waits until every one of them is ready: has said hello and
+    /// run the initializer.
     ///
     /// Starts one thread, the reactor.
     ///
@@ -261,29 +319,9 @@ impl ProcessPoolExecutorBuilder {
     /// }
     /// ```
     pub fn build(self) -> Result<ProcessPoolExecutor, BuildError> {
-        let workers = self.max_workers.unwrap_or_else(default_workers);
-        let parameter = |parameter, must_be, value: &dyn ToString| {
-            Err(BuildError::Parameter {
-                parameter,
-                must_be,
-                value: value.to_string(),
-            })
-        };
-        if workers == 0 || workers > MAX_WORKERS {
-            return parameter("max_workers", "from 1 to 4096", &workers);
-        }
-        if self.max_pending == 0 {
-            return parameter("max_pending", "at least 1", &0);
-        }
-        if self.max_frame < MIN_FRAME || self.max_frame > isize::MAX as u64 {
-            return parameter("max_frame", "from 4096 to isize::MAX", &self.max_frame);
-        }
-        if self.start_timeout.is_zero() {
-            return parameter("start_timeout", "longer than zero", &"0 s");
-        }
-        if self.kept.len() > MAX_KEPT {
-            return parameter("keep_fd", "at most 200 descriptors", &self.kept.len());
-        }
+        let policy = self.policy()?;
+        let limits = self.limits()?;
+        self.check()?;
         let initialised = worker::check_this_process(self.program.is_none())?;
         let initializer = self.initializer.transpose()?;
         let own_binary = self.program.is_none();
@@ -292,19 +330,22 @@ impl ProcessPoolExecutorBuilder {
             .program
             .map(|path| std::path::absolute(&path).unwrap_or(path));
         let program = program.map_or(Program::ThisProgram, Program::At);
-        program.check().map_err(|source| match &program {
-            Program::ThisProgram => BuildError::NoProgram(Arc::new(source)),
-            Program::At(path) => BuildError::Spawn {
-                program: path.clone(),
-                source: Arc::new(source),
-            },
-        })?;
         let system = |what| {
             move |source| BuildError::System {
                 what,
                 source: Arc::new(source),
             }
         };
+        program.check().map_err(|source| match &program {
+            Program::ThisProgram if sys::is_lack_of_descriptors(&source) => {
+                system("the descriptor of this program")(source)
+            }
+            Program::ThisProgram => BuildError::NoProgram(Arc::new(source)),
+            Program::At(path) => BuildError::Spawn {
+                program: path.clone(),
+                source: Arc::new(source),
+            },
+        })?;
         let mut kept = Vec::new();
         for (number, fd) in self.kept {
             kept.push((
@@ -324,6 +365,11 @@ impl ProcessPoolExecutorBuilder {
             own_binary,
             kept: Vec::new(),
             stdout: false,
+            tells_memory: self.max_memory_per_child.is_some()
+                || self.max_growth_per_child.is_some(),
+            is_captured: !policy.prefetch,
+            records: Wanted::default(),
+            limits,
         };
         let launch = Launch {
             program,
@@ -331,26 +377,33 @@ impl ProcessPoolExecutorBuilder {
             arguments: initialised.test_arguments.unwrap_or_default(),
             depth: initialised.depth,
             kept,
+            environment: self.environment,
+            stdout: output::destination(self.stdout),
+            stderr: output::destination(self.stderr),
         };
         let settings = Settings {
-            workers,
+            policy,
             launch,
             setup,
             start_timeout: self.start_timeout,
             initializer,
+            initializer_timeout: self.initializer_timeout,
+            timeout: self.timeout,
+            deadline: self.deadline,
+            exit_grace: self.exit_grace,
+            terminate_signal: self.terminate_signal,
+            captured: [self.stdout, self.stderr].map(|stdio| stdio == Stdio::Capture),
+            forwards: self.forwards,
         };
-        let pool =
-            Pool::new(settings, self.max_pending).map_err(system("the reactor's descriptors"))?;
+        let pool = Pool::new(settings, self.max_pending, self.on_output)
+            .map_err(system("the reactor's descriptors"))?;
+        pool.output
+            .start()
+            .map_err(system("the thread for output"))?;
         start(&pool)?;
         Ok(ProcessPoolExecutor::from_pool(pool))
     }
 }
-
-/// `max_frame` may not be so small that an error message does not fit.
-const MIN_FRAME: u64 = 4096;
-
-/// How many descriptors can be kept: one message carries 253, some of which are ours.
-const MAX_KEPT: usize = 200;
 
 fn start(pool: &Arc<Pool>) -> Result<(), BuildError> {
     let thread = {
@@ -373,6 +426,7 @@ fn start(pool: &Arc<Pool>) -> Result<(), BuildError> {
     pool.begin_shutdown(Shutdown::Kill);
     pool.ended().wait(None);
     pool.join();
+    pool.join_callbacks();
     Err(BuildError::clone(&reason))
 }
 

@@ -1,8 +1,9 @@
-//! The thread on which `on_done` callbacks run, one after another.
+//! A thread on which callbacks run, one after another: those of `on_done`, or those for output.
 //!
 //! A callback may block, submit, or wait for other tasks: so it must not run on the reactor, nor in
 //! whichever thread happened to read a result.
 
+use std::io;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -12,7 +13,10 @@ type Callback = Box<dyn FnOnce() + Send>;
 
 /// Runs callbacks on a thread that is started with the first of them.
 #[derive(Debug)]
-pub(crate) struct Callbacks(Mutex<State>);
+pub(crate) struct Callbacks {
+    name: &'static str,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 enum State {
@@ -30,23 +34,34 @@ enum State {
 }
 
 impl Callbacks {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(State::None))
+    /// None yet; the thread will have this name.
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            state: Mutex::new(State::None),
+        }
+    }
+
+    /// Starts the thread before there is anything to run.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        self.start_locked(&mut lock(&self.state))
+    }
+
+    fn start_locked(&self, state: &mut State) -> io::Result<()> {
+        if matches!(state, State::None) {
+            let (sender, receiver) = mpsc::channel::<Callback>();
+            let run = move || receiver.into_iter().for_each(|callback| callback());
+            let thread = thread::Builder::new().name(self.name.into()).spawn(run)?;
+            *state = State::Running { sender, thread };
+        }
+        Ok(())
     }
 
     /// Hands a callback over. It has contained its own panics.
     pub(crate) fn run(&self, callback: Callback) {
-        let mut state = lock(&self.0);
-        if matches!(*state, State::None) {
-            let (sender, receiver) = mpsc::channel::<Callback>();
-            let run = move || receiver.into_iter().for_each(|callback| callback());
-            let thread = thread::Builder::new()
-                .name("procession-callbacks".into())
-                .spawn(run);
-            if let Ok(thread) = thread {
-                *state = State::Running { sender, thread };
-            }
-        }
+        let mut state = lock(&self.state);
+        // Where no thread can be had, it is run below.
+        let _ = self.start_locked(&mut state);
         let refused = match &*state {
             State::Running { sender, .. } => sender.send(callback).err().map(|error| error.0),
             // No thread could be had (or the executor has ended): late is better than never.
@@ -58,9 +73,19 @@ impl Callbacks {
         }
     }
 
+    /// Whether this is that thread.
+    pub(crate) fn is_current(&self) -> bool {
+        match &*lock(&self.state) {
+            State::Running { thread, .. } | State::Finishing { thread } => {
+                thread.thread().id() == thread::current().id()
+            }
+            State::None | State::Over => false,
+        }
+    }
+
     /// Lets the thread end after the callbacks that wait.
     pub(crate) fn finish(&self) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         *state = match std::mem::replace(&mut *state, State::Over) {
             // The sender is dropped here, which is what tells the thread.
             State::Running { thread, .. } => State::Finishing { thread },
@@ -71,7 +96,7 @@ impl Callbacks {
 
     /// Waits for the thread to end. On that thread itself, it does nothing.
     pub(crate) fn join(&self) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         let thread = match std::mem::replace(&mut *state, State::Over) {
             State::Finishing { thread } => thread,
             other => {

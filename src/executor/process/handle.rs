@@ -1,10 +1,12 @@
 //! The pool as its user holds it.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::builder::ProcessPoolExecutorBuilder;
+use super::builder::{ProcessPoolExecutorBuilder, check_workers};
 use super::pool::Pool;
 use crate::error::BuildError;
+use crate::executor::core::{Core, Shutdown};
 use crate::executor::erased::{Executor, Handle, drop_executor};
 use crate::executor::methods::executor_methods;
 
@@ -54,10 +56,19 @@ use crate::executor::methods::executor_methods;
 /// kept until it ends), and six for every worker; none for a queued task.
 /// Nothing wakes up while nothing is to be done. Signal handlers, SIGCHLD and the environment are
 /// left alone.
-#[derive(Debug)]
 #[must_use = "dropping the pool waits for its tasks and ends its workers"]
 pub struct ProcessPoolExecutor {
     handle: Handle,
+    pool: Arc<Pool>,
+}
+
+impl fmt::Debug for ProcessPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPoolExecutor")
+            .field("max_workers", &self.max_workers())
+            .field("pending", &self.pending())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ProcessPoolExecutor {
@@ -93,8 +104,102 @@ impl ProcessPoolExecutor {
 
     pub(super) fn from_pool(pool: Arc<Pool>) -> Self {
         Self {
-            handle: Handle(pool),
+            handle: Handle(pool.clone()),
+            pool,
         }
+    }
+
+    /// Changes how many workers there are, from now on: exactly so many. Does not block.
+    ///
+    /// Of surplus workers, those go first that have nothing to do; one that runs a task goes when that has ended. Those that
+    /// stay, stay as they are. Missing ones are started.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Parameter`], for anything but 1 to 4096.
+    ///
+    /// ```standalone_crate
+    /// use procession::ProcessPoolExecutor;
+    ///
+    /// fn main() -> Result<(), procession::BuildError> {
+    ///     procession::init();
+    ///     let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
+    ///     pool.resize(2)?;
+    ///     assert_eq!(pool.max_workers(), 2);
+    ///     assert!(pool.resize(0).is_err());
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn resize(&self, workers: usize) -> Result<(), BuildError> {
+        self.resize_between(workers, workers)
+    }
+
+    /// The same, with two bounds: see [`min_workers`](ProcessPoolExecutorBuilder::min_workers).
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Parameter`], if that cannot be.
+    ///
+    /// ```standalone_crate
+    /// use procession::ProcessPoolExecutor;
+    ///
+    /// fn main() -> Result<(), procession::BuildError> {
+    ///     procession::init();
+    ///     let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
+    ///     pool.resize_between(0, 4)?;
+    ///     assert!(pool.resize_between(3, 2).is_err());
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn resize_between(&self, min_workers: usize, max_workers: usize) -> Result<(), BuildError> {
+        check_workers(min_workers, max_workers)?;
+        self.pool.resize(min_workers, max_workers);
+        Ok(())
+    }
+
+    /// Ends the pool by ending its workers: they and their process groups are sent
+    /// [`terminate_signal`](ProcessPoolExecutorBuilder::terminate_signal) (SIGTERM), and are killed if they are still there after
+    /// [`exit_grace`](ProcessPoolExecutorBuilder::exit_grace). Everything that is pending ends with [`TaskError::ShutDown`](crate::TaskError::ShutDown) at once, and
+    /// submitting is refused. Does not block: [`shutdown`](Self::shutdown) with [`Shutdown::Terminate`] does the same and waits.
+    ///
+    /// ```standalone_crate
+    /// use procession::{ProcessPoolExecutor, TaskError};
+    ///
+    /// #[procession::task]
+    /// fn ponder() {
+    ///     loop {
+    ///         std::thread::park();
+    ///     }
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     procession::init();
+    ///     let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
+    ///     let future = pool.submit(ponder, ())?;
+    ///     pool.terminate_workers();
+    ///     assert!(matches!(future.wait(), Err(TaskError::ShutDown { .. })));
+    ///     assert!(pool.submit(ponder, ()).is_err());
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn terminate_workers(&self) {
+        self.pool.begin_shutdown(Shutdown::Terminate);
+    }
+
+    /// The same, by SIGKILL at once.
+    ///
+    /// ```standalone_crate
+    /// use procession::ProcessPoolExecutor;
+    ///
+    /// fn main() -> Result<(), procession::BuildError> {
+    ///     procession::init();
+    ///     let pool = ProcessPoolExecutor::builder().max_workers(1).build()?;
+    ///     pool.kill_workers();
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn kill_workers(&self) {
+        self.pool.begin_shutdown(Shutdown::Kill);
     }
 }
 

@@ -1,19 +1,27 @@
 //! A task as the pool keeps it from submission to its end.
 
-use super::link::Payload;
-use super::message::Item;
-use crate::error::{EndOfWorker, TaskError, TaskId, WorkerLost};
-use crate::executor::core::{Call, Promises, Shape};
-use crate::executor::gate::Permit;
-use crate::frame::Kind;
-use crate::future::{Outcome, RawFuture};
-use crate::registry::Function;
-use crate::scheduler::Verdict;
-use crate::wire::{ChunkReader, TaskFailure};
+mod chunk;
+mod ends;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
+
+use self::chunk::Chunk;
+pub(super) use self::ends::{Death, run_time};
+use self::ends::{after_attempts, again};
+use super::link::Payload;
+use super::message::{Item, Part};
+use crate::error::{TaskError, TaskId, TimeLimitKind};
+use crate::executor::core::{Promises, Work};
+use crate::executor::gate::Permit;
+use crate::executor::retry::{Fault, Retry};
+use crate::frame::{FLAG_PROMPT, Header, Kind};
+use crate::future::{Outcome, RawFuture};
+use crate::registry::Function;
+use crate::scheduler::{Cause, Verdict};
+use crate::wire::{TaskFailure, is_err};
 
 /// Futures to be completed, once no lock is held.
 pub(super) type Endings = SmallVec<[(RawFuture, Outcome); 2]>;
@@ -23,44 +31,102 @@ pub(super) type Endings = SmallVec<[(RawFuture, Outcome); 2]>;
 pub(super) struct Job {
     pub(super) function: &'static Function,
     pub(super) payload: Payload,
-    shape: Shape,
+    kind: Kind,
     /// Set right after submission, before anything else can happen to the task.
-    promises: Option<Promises>,
-    /// Of a chunk: how many items have ended, from the first on.
-    ended: usize,
-    /// Of a chunk that has begun: no further item is to begin.
-    pub(super) is_cancelled: bool,
+    promised: Promised,
+    /// No further item is to begin, and nothing is to be tried again.
+    is_cancelled: bool,
+    /// How often it has begun and failed; of a chunk, see [`Chunk`].
+    tried: u32,
+    extras: Option<Box<Extras>>,
     _permit: Permit,
 }
 
-/// A worker that has gone, as the errors of its tasks name it.
-pub(super) struct Death<'a> {
-    pub(super) pid: u32,
-    pub(super) end: &'a EndOfWorker,
-    pub(super) run_time: Option<Duration>,
+/// Who waits for it.
+#[derive(Debug)]
+enum Promised {
+    One(RawFuture),
+    Many(Chunk),
+    /// Everybody has been answered.
+    Nobody,
+}
+
+/// What few tasks have.
+#[derive(Debug)]
+struct Extras {
+    timeout: Option<Duration>,
+    deadline: Option<Duration>,
+    retry: Option<Arc<Retry>>,
+}
+
+/// What is to happen after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It has ended (or goes on, if it is a chunk).
+    Nothing,
+    /// What is left of it is to be tried again after this pause.
+    Again(Duration),
 }
 
 impl Job {
-    pub(super) fn new(call: Call, permit: Permit) -> Self {
+    /// `timeout` and `deadline` are what holds for it, the executor's defaults included.
+    pub(super) fn new(
+        work: Work,
+        timeout: Option<Duration>,
+        deadline: Option<Duration>,
+        permit: Permit,
+    ) -> Self {
+        let retry = work.options.retry;
+        let has_extras = timeout.is_some() || deadline.is_some() || retry.is_some();
         Self {
-            function: call.function,
-            payload: Payload::new(call.payload),
-            shape: call.shape,
-            promises: None,
-            ended: 0,
+            function: work.function,
+            payload: Payload::new(work.payload),
+            kind: work.shape.kind(),
+            promised: Promised::Nobody,
             is_cancelled: false,
+            tried: 0,
+            extras: has_extras.then(|| {
+                Box::new(Extras {
+                    timeout,
+                    deadline,
+                    retry,
+                })
+            }),
             _permit: permit,
         }
     }
 
     pub(super) fn promise(&mut self, promises: Promises) {
-        self.promises = Some(promises);
+        self.promised = match promises {
+            Promises::One(future) => Promised::One(future),
+            Promises::Many(futures) => Promised::Many(Chunk::new(futures)),
+        };
     }
 
     pub(super) fn kind(&self) -> Kind {
-        match self.shape {
-            Shape::Task => Kind::Task,
-            Shape::Chunk(_) => Kind::Chunk,
+        self.kind
+    }
+
+    /// The header of the frame that is sent for it.
+    pub(super) fn header(&self, task: TaskId, seq: u32) -> Header {
+        // What ends one item, or is to be tried again, takes no result of others with it.
+        let is_prompt = self.kind == Kind::Chunk && self.extras.is_some();
+        Header {
+            flags: if is_prompt { FLAG_PROMPT } else { 0 },
+            ..Header::new(self.kind, task.0, seq)
+        }
+    }
+
+    /// What has not begun is not to begin any more, as far as that depends on the job.
+    pub(super) fn cancel(&mut self) {
+        self.is_cancelled = true;
+    }
+
+    /// Which item of a chunk runs next, or runs.
+    pub(super) fn next_item(&self) -> u32 {
+        match &self.promised {
+            Promised::Many(chunk) => u32::try_from(chunk.ended()).unwrap_or(u32::MAX),
+            _ => 0,
         }
     }
 
@@ -71,125 +137,207 @@ impl Job {
         pid: u32,
         max_frame: u64,
         endings: &mut Endings,
-    ) {
+    ) -> Next {
+        self.tried += 1;
+        let fault = self.fault(&outcome);
+        if let Some(pause) = fault.and_then(|fault| self.pause_after(self.tried, fault)) {
+            return Next::Again(pause);
+        }
         let outcome =
             outcome.map_err(|failure| failure.into_error(self.function.name, pid, max_frame));
-        if let Some(Promises::One(future)) = self.promises.take() {
+        if let Promised::One(future) = self.take_promised() {
             endings.push((future, outcome));
         }
+        Next::Nothing
     }
 
-    /// Some answers to a chunk; says what is wrong with them, in words that follow "because it sent".
+    /// Some answers to a chunk; the error says what is wrong with them, in words that follow "because it sent".
     pub(super) fn answer_part(
         &mut self,
-        first: u32,
-        items: Vec<Item>,
-        last: bool,
+        task: TaskId,
+        part: Part,
         pid: u32,
         max_frame: u64,
         endings: &mut Endings,
-    ) -> Result<(), String> {
-        let function = self.function.name;
-        let Some(Promises::Many(futures)) = &self.promises else {
+    ) -> Result<Next, String> {
+        let Promised::Many(mut chunk) = self.take_promised() else {
             return Err("a part of a task that is no chunk".into());
         };
-        let end = self.ended + items.len();
-        if first as usize != self.ended && !items.is_empty() {
-            return Err(format!(
-                "item {first} of a chunk when item {} was next",
-                self.ended
-            ));
-        }
-        if end > futures.len() || (last && end < futures.len()) {
-            return Err(format!("{end} items of a chunk of {}", futures.len()));
-        }
-        for (future, item) in futures[self.ended..].iter().zip(items) {
-            let outcome = match item {
-                Item::Ended(outcome) => {
-                    outcome.map_err(|failure| failure.into_error(function, pid, max_frame))
+        let Part {
+            first,
+            items,
+            is_last,
+        } = part;
+        let checked = chunk.check_part(first as usize, items.len(), is_last);
+        if checked.is_ok() {
+            for item in items {
+                let outcome = match item {
+                    Item::Ended(outcome) => outcome,
+                    // It was asked to stop.
+                    Item::Cancelled => {
+                        let error = if self.is_cancelled {
+                            TaskError::Cancelled {
+                                may_have_run: false,
+                            }
+                        } else {
+                            self.overdue(task)
+                        };
+                        chunk.end_next(Err(error), endings);
+                        continue;
+                    }
+                };
+                let fault = self.fault(&outcome);
+                let tried = chunk.note_tried();
+                if fault.is_some_and(|fault| self.pause_after(tried, fault).is_some()) {
+                    chunk.set_next_aside();
+                    continue;
                 }
-                Item::Cancelled => Err(TaskError::Cancelled),
-            };
-            endings.push((future.clone(), outcome));
+                let outcome = outcome
+                    .map_err(|failure| failure.into_error(self.function.name, pid, max_frame));
+                chunk.end_next(outcome, endings);
+            }
         }
-        self.ended = end;
-        Ok(())
+        self.promised = Promised::Many(chunk);
+        checked?;
+        Ok(if is_last {
+            self.next_round()
+        } else {
+            Next::Nothing
+        })
     }
 
     /// Everything that has no answer ends like this.
     pub(super) fn end(&mut self, error: &TaskError, endings: &mut Endings) {
-        match self.promises.take() {
-            Some(Promises::One(future)) => endings.push((future, Err(error.clone()))),
-            Some(Promises::Many(futures)) => {
-                let left = futures.into_iter().skip(self.ended);
-                endings.extend(left.map(|future| (future, Err(error.clone()))));
+        match self.take_promised() {
+            Promised::One(future) => {
+                let error = after_attempts(error, self.tried);
+                if let TaskError::Cancelled { may_have_run } = error {
+                    future.announce_cancelled(may_have_run);
+                }
+                endings.push((future, Err(error)));
             }
-            None => {}
+            Promised::Many(chunk) => {
+                for (future, tried) in chunk.into_left() {
+                    endings.push((future, Err(after_attempts(error, tried))));
+                }
+            }
+            Promised::Nobody => {}
         }
     }
 
     /// What becomes of it when the worker that had begun it has gone. `item` is where the status
     /// page says that a chunk had come to: a worker's word, believed only where it can be true.
     ///
-    /// The item that ran is lost. So are those that had ended but not been sent. Those behind it
-    /// have not begun, and go on elsewhere.
+    /// The item that ran is lost, or tried again. So are those that had ended but not been sent. Those behind it
+    /// have not begun, and go on elsewhere; unless all of it was to end.
     pub(super) fn judge(
         &mut self,
         task: TaskId,
         item: u32,
-        death: &Death<'_>,
+        death: &Death,
+        cause: Option<Cause>,
         endings: &mut Endings,
     ) -> Verdict {
-        let lost = TaskError::WorkerLost(WorkerLost {
-            function: self.function.name.into(),
-            task,
-            pid: death.pid,
-            end: death.end.clone(),
-            run_time: death.run_time,
-            may_have_run: true,
-        });
-        let Some(Promises::Many(futures)) = &mut self.promises else {
-            self.end(&lost, endings);
-            return Verdict::Begun;
+        let fault = match cause {
+            None => Some(Fault::Lost),
+            Some(Cause::Timeout) => Some(Fault::Timeout),
+            Some(Cause::Deadline | Cause::Killed) => None,
         };
-        let next = item as usize + 1;
-        // At `ended` it is between two items: what it had begun has been answered.
-        if next < self.ended || next >= futures.len() {
-            self.end(&lost, endings);
-            return Verdict::Begun;
+        match self.take_promised() {
+            Promised::Nobody => Verdict::Begun,
+            Promised::One(future) => {
+                self.tried += 1;
+                if let Some(pause) = fault.and_then(|fault| self.pause_after(self.tried, fault)) {
+                    self.promised = Promised::One(future);
+                    return again(pause);
+                }
+                let error = self.end_of(task, self.tried, death, cause);
+                endings.push((future, Err(error)));
+                Verdict::Begun
+            }
+            Promised::Many(mut chunk) => {
+                for _ in 0..chunk.begun_before(item as usize) {
+                    let tried = chunk.note_tried();
+                    if fault.is_some_and(|fault| self.pause_after(tried, fault).is_some()) {
+                        chunk.set_next_aside();
+                    } else {
+                        let error = self.end_of(task, tried, death, cause);
+                        chunk.end_next(Err(error), endings);
+                    }
+                }
+                self.promised = Promised::Many(chunk);
+                let rest = match cause {
+                    Some(Cause::Deadline) => Some(self.overdue(task)),
+                    _ if self.is_cancelled => Some(TaskError::Cancelled {
+                        may_have_run: false,
+                    }),
+                    _ => None,
+                };
+                if let Some(rest) = rest {
+                    self.end(&rest, endings);
+                    return Verdict::Begun;
+                }
+                match self.next_round() {
+                    Next::Nothing => Verdict::Begun,
+                    Next::Again(pause) => again(pause),
+                }
+            }
         }
-        endings.extend(
-            futures
-                .drain(..next)
-                .skip(self.ended)
-                .map(|future| (future, Err(lost.clone()))),
-        );
+    }
+
+    /// It is given up before it has begun, because it may be what ended this worker and others.
+    pub(super) fn give_up(&mut self, task: TaskId, death: &Death, endings: &mut Endings) {
+        let lost = TaskError::WorkerLost(Box::new(self.lost(task, 0, death)));
+        self.end(&lost, endings);
+    }
+
+    /// The error of a task that had not begun at its deadline.
+    pub(super) fn overdue(&self, task: TaskId) -> TaskError {
+        self.time_limit(task, TimeLimitKind::Deadline, None)
+    }
+
+    /// What is left of a chunk when it has come to its end: nothing; or those that are to be tried again, and those that
+    /// never began, which are a chunk of their own.
+    fn next_round(&mut self) -> Next {
+        let Promised::Many(chunk) = &mut self.promised else {
+            return Next::Nothing;
+        };
+        let Some((payload, tried)) = chunk.next_round(self.function, self.payload.bytes()) else {
+            self.promised = Promised::Nobody;
+            return Next::Nothing;
+        };
+        self.payload = Payload::new(payload);
+        // Those that have not been tried yet need not wait for the others' pause.
+        let pause = if tried == 0 {
+            Some(Duration::ZERO)
+        } else {
+            self.retry()
+                .and_then(|retry| retry.pause_after(tried, Fault::Lost))
+        };
+        Next::Again(pause.unwrap_or_default())
+    }
+
+    fn take_promised(&mut self) -> Promised {
+        std::mem::replace(&mut self.promised, Promised::Nobody)
+    }
+
+    fn retry(&self) -> Option<&Retry> {
+        self.extras.as_ref()?.retry.as_deref()
+    }
+
+    fn pause_after(&self, tried: u32, fault: Fault) -> Option<Duration> {
         if self.is_cancelled {
-            self.ended = 0;
-            self.end(&TaskError::Cancelled, endings);
-            return Verdict::Begun;
+            return None;
         }
-        self.keep_items_from(next);
-        Verdict::Continue
+        self.retry()?.pause_after(tried, fault)
     }
 
-    /// Drops the first items from the payload: what is left is a chunk of its own.
-    fn keep_items_from(&mut self, next: usize) {
-        let rest = ChunkReader::new(self.payload.bytes())
-            .map(|items| Call::chunk(self.function, items.skip(next)));
-        // The payload was written by `Call::chunk`.
-        debug_assert!(rest.is_ok(), "a chunk of ours can be read");
-        if let Ok(rest) = rest {
-            self.shape = rest.shape;
-            self.payload = Payload::new(rest.payload);
+    /// What is wrong with an outcome, as far as trying again is concerned.
+    fn fault(&self, outcome: &Result<Vec<u8>, TaskFailure>) -> Option<Fault> {
+        match outcome {
+            Err(TaskFailure::Panicked { .. }) => Some(Fault::Panic),
+            Ok(result) if self.function.returns_result && is_err(result) => Some(Fault::Error),
+            _ => None,
         }
-        self.ended = 0;
     }
-}
-
-/// The run time that a status page tells, where it can be true.
-pub(super) fn run_time(started_ns: u64, now_ns: u64) -> Option<Duration> {
-    (started_ns != 0)
-        .then(|| now_ns.checked_sub(started_ns).map(Duration::from_nanos))
-        .flatten()
 }

@@ -2,25 +2,26 @@
 //!
 //! This is the one place that knows that frames travel through pipes.
 
-use std::collections::VecDeque;
+mod outbound;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
+use self::outbound::Outbound;
+pub(super) use self::outbound::Payload;
 use super::message::Message;
+use super::output::Pipes;
 use super::token::{Source, Token};
 use crate::error::{BuildError, EndOfWorker};
-use crate::frame::{Decoder, HEADER_LEN, Header};
+use crate::frame::{Decoder, Header};
 use crate::primitives::plain::{Mutex, lock};
 use crate::scheduler::WorkerId;
 use crate::sys::{self, Child, ControlSocket, Doorbell, Poller, SharedPage};
 use crate::wire;
 use crate::worker::Started;
-
-/// A payload of at least this many bytes is not copied beside others, but written from where it is.
-const LARGE: usize = 16 * 1024;
 
 /// Which of a worker's descriptors is meant, in the low bits of a poller's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,22 +32,27 @@ pub(super) enum Which {
     Tasks = 1,
     /// The process has ended.
     Process = 2,
+    /// What it prints can be read.
+    Stdout = 3,
+    Stderr = 4,
 }
 
 /// The poller's key for a worker's descriptor.
 pub(super) fn key(worker: WorkerId, which: Which) -> u64 {
-    u64::from(worker.0) << 2 | which as u64
+    u64::from(worker.0) << 3 | which as u64
 }
 
 /// What a key stands for.
 pub(super) fn from_key(key: u64) -> Option<(WorkerId, Which)> {
-    let which = match key & 3 {
+    let which = match key & 7 {
         0 => Which::Results,
         1 => Which::Tasks,
         2 => Which::Process,
+        3 => Which::Stdout,
+        4 => Which::Stderr,
         _ => return None,
     };
-    Some((WorkerId(u32::try_from(key >> 2).ok()?), which))
+    Some((WorkerId(u32::try_from(key >> 3).ok()?), which))
 }
 
 /// One worker, as the driver sees it.
@@ -57,8 +63,8 @@ pub(super) struct Link {
     pub(super) child: Child,
     pub(super) token: Token<Incoming>,
     /// The sequence number, plus one, of the task that a thread holding the token waits for; 0 when
-    /// there is none. Set under the executor's lock; whoever takes that task away from this worker,
-    /// under the same lock, rings the bell.
+    /// there is none. Set under the executor's lock; whoever takes that task away from this worker, or ends it while
+    /// the worker goes on, under the same lock, rings the bell.
     waited_for: AtomicU64,
     /// Nothing is expected from the worker: it is ready, and has passed every frame that was sent.
     /// Changed under the executor's lock only. See [`Source::arm`].
@@ -66,6 +72,15 @@ pub(super) struct Link {
     /// One more than the last sequence number that was sent.
     next_seq: AtomicU32,
     pub(super) bell: Doorbell,
+    /// How many bytes have come from the worker.
+    received: AtomicU64,
+    /// How many bytes have been sent.
+    sent: AtomicU64,
+    /// The sum of both, when it was last asked whether anything had moved.
+    moved_before: AtomicU64,
+    /// Its results are not read for now: too much waits to be said.
+    is_held_up: AtomicBool,
+    pub(super) output: Pipes,
     outbound: Mutex<Outbound>,
     results: OwnedFd,
     control: ControlSocket,
@@ -85,6 +100,8 @@ pub(super) struct Incoming {
     pub(super) malformed: Option<Arc<str>>,
     /// It was killed because it did not become ready, for this reason.
     pub(super) failure: Option<BuildError>,
+    /// What its hello said of its peak of memory: in KiB, and whether that is its own.
+    pub(super) first_peak: Option<(u64, bool)>,
     /// What was read at once, kept for its buffer.
     pub(super) batch: Vec<Message>,
 }
@@ -100,49 +117,6 @@ pub(super) enum Stage {
     Ready,
 }
 
-/// What waits for room in the task pipe.
-struct Outbound {
-    pipe: OwnedFd,
-    /// See [`Started::tasks_guard`].
-    _guard: OwnedFd,
-    queue: VecDeque<Segment>,
-    /// How much of the first segment has been written.
-    written: usize,
-    /// The reactor will continue when the pipe has room.
-    armed: bool,
-}
-
-enum Segment {
-    /// Headers and small payloads, one behind the other.
-    Small(Vec<u8>),
-    /// One large payload, shared with the task that may have to be sent again.
-    Large(Arc<Vec<u8>>),
-}
-
-/// The payload of a frame that may be sent more than once.
-#[derive(Clone, Debug)]
-pub(super) enum Payload {
-    Small(Vec<u8>),
-    Large(Arc<Vec<u8>>),
-}
-
-impl Payload {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        if bytes.len() < LARGE {
-            Self::Small(bytes)
-        } else {
-            Self::Large(Arc::new(bytes))
-        }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Small(bytes) => bytes,
-            Self::Large(bytes) => bytes,
-        }
-    }
-}
-
 impl Link {
     /// Takes over a worker that has been started. Its pipes are known to the poller from here on;
     /// the result pipe and the process are armed.
@@ -150,6 +124,7 @@ impl Link {
         worker: WorkerId,
         started: Started,
         max_frame: u64,
+        captured: [bool; 2],
         poller: Arc<Poller>,
     ) -> io::Result<Arc<Self>> {
         let Started {
@@ -159,6 +134,8 @@ impl Link {
             tasks_guard,
             results,
             page,
+            stdout,
+            stderr,
         } = started;
         let incoming = Incoming {
             decoder: Decoder::new(max_frame),
@@ -167,14 +144,8 @@ impl Link {
             buried: false,
             malformed: None,
             failure: None,
+            first_peak: None,
             batch: Vec::new(),
-        };
-        let outbound = Outbound {
-            pipe: tasks,
-            _guard: tasks_guard,
-            queue: VecDeque::new(),
-            written: 0,
-            armed: false,
         };
         let link = Self {
             worker,
@@ -186,7 +157,12 @@ impl Link {
             is_quiet: AtomicBool::new(false),
             next_seq: AtomicU32::new(0),
             bell: Doorbell::new()?,
-            outbound: Mutex::new(outbound),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            moved_before: AtomicU64::new(0),
+            is_held_up: AtomicBool::new(false),
+            output: Pipes::new(stdout, stderr, captured),
+            outbound: Mutex::new(Outbound::new(tasks, tasks_guard)),
             results,
             control,
             poller,
@@ -198,6 +174,8 @@ impl Link {
         if let Some(pidfd) = link.child.pidfd() {
             link.poller.add(pidfd, key(worker, Which::Process))?;
         }
+        link.output
+            .for_each(|pipe, which| link.poller.add(pipe, key(worker, which)))?;
         Ok(Arc::new(link))
     }
 
@@ -205,6 +183,17 @@ impl Link {
     pub(super) fn watch(&self) {
         self.arm();
         self.watch_process();
+        self.arm_output(Which::Stdout);
+        self.arm_output(Which::Stderr);
+    }
+
+    /// Arms a standard stream, if it is read.
+    pub(super) fn arm_output(&self, which: Which) {
+        // As for `expect_results`.
+        let _ = self.output.for_each(|pipe, of| match of == which {
+            true => self.poller.arm_read(pipe, key(self.worker, which)),
+            false => Ok(()),
+        });
     }
 
     /// Arms what tells of the process's end.
@@ -220,19 +209,7 @@ impl Link {
     /// Puts a frame behind those that wait; [`Link::flush`] writes. Called under the executor's lock,
     /// so that frames stand in the order of their sequence numbers.
     pub(super) fn push(&self, header: Header, payload: &Payload) {
-        let bytes = payload.bytes();
-        let header = Header {
-            len: bytes.len() as u64,
-            ..header
-        }
-        .encode();
-        let outbound = &mut *lock(&self.outbound);
-        let small = outbound.tail(HEADER_LEN + if bytes.len() < LARGE { bytes.len() } else { 0 });
-        small.extend_from_slice(&header);
-        match payload {
-            Payload::Small(bytes) => small.extend_from_slice(bytes),
-            Payload::Large(bytes) => outbound.queue.push_back(Segment::Large(bytes.clone())),
-        }
+        lock(&self.outbound).push(header, payload);
     }
 
     /// Writes what the pipe takes. The reactor continues when there is room again.
@@ -253,7 +230,13 @@ impl Link {
     fn write_out(&self, outbound: &mut Outbound) {
         while let Some(bytes) = outbound.left_of_first() {
             match sys::write(outbound.pipe.as_fd(), bytes) {
-                Ok(count) => outbound.advance(count),
+                Ok(count) => {
+                    outbound.advance(count);
+                    // Alone with the lock.
+                    let before = self.sent.load(Ordering::Relaxed);
+                    self.sent
+                        .store(before.wrapping_add(count as u64), Ordering::Relaxed);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let key = key(self.worker, Which::Tasks);
                     outbound.armed = self.poller.arm_write(&outbound.pipe, key).is_ok();
@@ -263,7 +246,7 @@ impl Link {
                 // may be, the frame cannot be delivered, and a worker that misses a frame is of no
                 // use. Its end tells everybody else.
                 Err(_) => {
-                    outbound.queue.clear();
+                    outbound.discard();
                     self.child.kill_group();
                     return;
                 }
@@ -273,34 +256,52 @@ impl Link {
 
     /// Forgets what has not been written.
     pub(super) fn discard_outbound(&self) {
-        let mut outbound = lock(&self.outbound);
-        outbound.queue = VecDeque::new();
-        outbound.written = 0;
+        lock(&self.outbound).discard();
     }
 
     /// One read of what the worker has sent. `Ok(0)` is the end of the pipe.
     pub(super) fn read_into(&self, decoder: &mut Decoder) -> io::Result<usize> {
-        decoder.read_from(&mut Results(self.results.as_fd()))
+        let count = decoder.read_from(&mut Results(self.results.as_fd()))?;
+        // Alone with the token: no other thread adds to it.
+        let before = self.received.load(Ordering::Relaxed);
+        self.received
+            .store(before.wrapping_add(count as u64), Ordering::Relaxed);
+        Ok(count)
+    }
+
+    /// Whether anything has come, or gone out, since this was last asked; or would have come if it had been read.
+    pub(super) fn has_moved(&self) -> bool {
+        let (received, sent) = (&self.received, &self.sent);
+        let moved = received
+            .load(Ordering::Relaxed)
+            .wrapping_add(sent.load(Ordering::Relaxed));
+        let has_moved = self.moved_before.swap(moved, Ordering::Relaxed) != moved;
+        has_moved || self.is_held_up.load(Ordering::Relaxed)
+    }
+
+    /// Notes that results are not read until [`Link::read_again`]; says whether they were until now.
+    pub(super) fn hold_up(&self) -> bool {
+        !self.is_held_up.swap(true, Ordering::Relaxed)
+    }
+
+    /// There is room for what the worker says.
+    pub(super) fn read_again(&self) {
+        self.is_held_up.store(false, Ordering::Relaxed);
+        self.expect_results();
     }
 
     /// Waits until the worker has sent something or has ended, or the bell rings, or the deadline
-    /// passes. With `begun`, the bell is not listened to: a begun task ends with a result or with
-    /// its worker.
-    pub(super) fn wait(&self, begun: bool, deadline: Option<Instant>) -> io::Result<Woken> {
-        let mut fds: [BorrowedFd<'_>; 3] = [self.results.as_fd(); 3];
-        let mut count = 1;
-        let mut place = |fd| {
-            fds[count] = fd;
-            count += 1;
-            1u32 << (count - 1)
+    /// passes.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> io::Result<Woken> {
+        let (results, bell) = (self.results.as_fd(), self.bell.as_fd());
+        let woken = match self.child.pidfd() {
+            Some(process) => sys::wait_for(&[results, bell, process], deadline)?,
+            None => sys::wait_for(&[results, bell], deadline)?,
         };
-        let bell = if begun { 0 } else { place(self.bell.as_fd()) };
-        let process = self.child.pidfd().map_or(0, &mut place);
-        let woken = sys::wait_for(&fds[..count], deadline)?;
         Ok(Woken {
             results: woken & 1 != 0,
-            bell: woken & bell != 0,
-            process: woken & process != 0,
+            bell: woken & 2 != 0,
+            process: woken & 4 != 0,
         })
     }
 
@@ -322,6 +323,14 @@ impl Link {
             self.bell.ring();
         }
         recalled
+    }
+
+    /// Wakes the thread that waits here, if there is one: its task has been ended, while the worker may take its
+    /// time. Under the executor's lock.
+    pub(super) fn wake_waiter(&self) {
+        if self.waited_for.load(Ordering::Relaxed) != 0 {
+            self.bell.ring();
+        }
     }
 
     /// What the worker said, on the control socket, about why it cannot say hello.
@@ -349,6 +358,11 @@ impl Link {
         if let Some(pidfd) = self.child.pidfd() {
             self.poller.remove(pidfd);
         }
+        let removed: Result<(), ()> = self.output.for_each(|pipe, _| {
+            self.poller.remove(pipe);
+            Ok(())
+        });
+        debug_assert!(removed.is_ok(), "removing cannot fail");
     }
 }
 
@@ -414,45 +428,6 @@ impl Source for Link {
         let _ = self
             .poller
             .disarm(&self.results, key(self.worker, Which::Results));
-    }
-}
-
-impl Outbound {
-    /// What is to be written next; `None` when nothing is.
-    fn left_of_first(&self) -> Option<&[u8]> {
-        let bytes = match self.queue.front()? {
-            Segment::Small(bytes) => &bytes[self.written..],
-            Segment::Large(bytes) => &bytes[self.written..],
-        };
-        // An empty segment is the last one, kept for its buffer.
-        (!bytes.is_empty()).then_some(bytes)
-    }
-
-    /// Notes that `count` more bytes of the first segment have been written.
-    fn advance(&mut self, count: usize) {
-        self.written += count;
-        if self.left_of_first().is_some() {
-            return;
-        }
-        self.written = 0;
-        let is_last = self.queue.len() == 1;
-        match self.queue.front_mut() {
-            Some(Segment::Small(bytes)) if is_last => bytes.clear(),
-            _ => drop(self.queue.pop_front()),
-        }
-    }
-
-    /// A buffer at the end of the queue with room for `more` bytes.
-    fn tail(&mut self, more: usize) -> &mut Vec<u8> {
-        let fits = matches!(self.queue.back(), Some(Segment::Small(bytes)) if bytes.len() + more <= LARGE * 4);
-        if !fits {
-            self.queue
-                .push_back(Segment::Small(Vec::with_capacity(more.max(256))));
-        }
-        match self.queue.back_mut() {
-            Some(Segment::Small(bytes)) => bytes,
-            _ => unreachable!("a small segment was put at the end"),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a worker says, checked and decoded before any lock is taken.
 
-use crate::frame::{FLAG_LAST, Frame, FrameError, Kind};
-use crate::wire::{self, Hello, ItemOutcome, PartReader, TaskFailure};
+use crate::frame::{FLAG_IN_TASK, FLAG_LAST, Frame, FrameError, Kind};
+use crate::wire::{self, Hello, ItemOutcome, PartReader, Record, TaskFailure};
 
 /// One frame of a worker.
 #[derive(Debug)]
@@ -16,17 +16,30 @@ pub(super) enum Message {
         seq: u32,
         outcome: Result<Vec<u8>, TaskFailure>,
     },
-    /// Some items of a chunk, from the `first`-th of those that were sent.
     Part {
         task: u64,
         seq: u32,
-        first: u32,
-        items: Vec<Item>,
-        last: bool,
+        part: Part,
     },
     Passed {
         seq: u32,
     },
+    Record {
+        /// Of the task that ran meanwhile.
+        seq: Option<u32>,
+        record: Box<Record>,
+        /// How many bytes it came in.
+        size: usize,
+    },
+}
+
+/// Some items of a chunk, from the `first`-th of those that were sent.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) first: u32,
+    pub(super) items: Vec<Item>,
+    /// Nothing else comes of this chunk.
+    pub(super) is_last: bool,
 }
 
 /// How one item of a chunk ended.
@@ -67,15 +80,20 @@ impl Message {
                     .map(|item| Item::decode(item.outcome))
                     .collect::<Result<_, _>>()
                     .map_err(garbled)?;
-                Self::Part {
-                    task,
-                    seq,
+                let is_last = header.flags & FLAG_LAST != 0;
+                let part = Part {
                     first,
                     items,
-                    last: header.flags & FLAG_LAST != 0,
-                }
+                    is_last,
+                };
+                Self::Part { task, seq, part }
             }
             Kind::Passed => Self::Passed { seq },
+            Kind::Record => Self::Record {
+                seq: (header.flags & FLAG_IN_TASK != 0).then_some(seq),
+                record: Box::new(Record::decode(&frame.payload).map_err(garbled)?),
+                size: frame.payload.len(),
+            },
             Kind::Task | Kind::Chunk | Kind::Initialize | Kind::Goodbye => {
                 return Err(FrameError::Unexpected(header.kind).to_string());
             }

@@ -11,7 +11,8 @@
 //! | `link` | the driver's end of one worker |
 //! | `message` | what a worker says, decoded |
 //! | `job` | a task from submission to its end |
-//! | `callbacks` | the thread for `on_done` callbacks |
+//! | `output` | what workers print |
+//! | `callbacks` | a thread for callbacks |
 
 mod builder;
 pub(crate) mod callbacks;
@@ -19,6 +20,7 @@ mod handle;
 mod job;
 mod link;
 mod message;
+mod output;
 mod pool;
 mod reactor;
 mod reading;
@@ -26,3 +28,4 @@ mod token;
 
 pub use builder::{InitializerOutput, ProcessPoolExecutorBuilder};
 pub use handle::ProcessPoolExecutor;
+pub use output::{OutputLine, OutputStream, Stdio};

@@ -4,16 +4,16 @@
 //! It sleeps in `epoll_wait` and is woken by nothing while the pool is idle.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::link::{Link, Which, from_key};
-use super::pool::{Gone, Limit, Pool};
+use super::pool::{Limit, Pool};
 use super::reading;
-use crate::error::{BuildError, EndOfWorker};
+use crate::error::BuildError;
 use crate::executor::core::{Core, Shutdown};
+use crate::record;
 use crate::scheduler::WorkerId;
 use crate::sys::Ready;
-use crate::wire::Setup;
+use crate::wire::{Setup, Wanted};
 use crate::worker::{self, StartError};
 
 /// Runs until the pool has been shut down, or has broken, and its last worker is gone.
@@ -22,14 +22,12 @@ pub(super) fn run(pool: &Arc<Pool>) {
     let _ = pool.reactor.set(std::thread::current().id());
     let _last_word = LastWord(pool);
     let mut ready: Vec<Ready> = Vec::new();
-    let mut pause = Pause::default();
     while !pool.is_finished() {
-        start_workers(pool, &mut pause);
+        start_workers(pool);
         if pool.is_finished() {
             break;
         }
-        let deadline = pool.next_limit().into_iter().chain(pause.until).min();
-        if pool.poller.wait(&mut ready, deadline).is_err() {
+        if pool.poller.wait(&mut ready, pool.next_look()).is_err() {
             // epoll_wait fails for bad arguments only. Without it nobody would be told of anything:
             // every task ends here, and the workers are reaped when the pool is dropped.
             pool.begin_shutdown(Shutdown::Kill);
@@ -46,8 +44,12 @@ pub(super) fn run(pool: &Arc<Pool>) {
                 Which::Results => drop(reading::results(pool, &link)),
                 Which::Tasks => link.flush_armed(),
                 Which::Process => reading::process_ended(pool, &link),
+                Which::Stdout | Which::Stderr => {
+                    pool.output.can_be_read(&link, which, || pool.runs(&link));
+                }
             }
         }
+        pool.tick();
         give_up_overdue(pool);
     }
 }
@@ -65,56 +67,21 @@ impl Drop for LastWord<'_> {
     }
 }
 
-/// How long after a worker could not be started the next one is tried: what was missing may be there
-/// again then. Doubled with every failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-/// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The pause after a worker could not be started.
-#[derive(Default)]
-struct Pause {
-    /// `None` when there is nothing to wait for.
-    until: Option<Instant>,
-    /// How long the last one was.
-    length: Duration,
-}
-
-impl Pause {
-    fn begin(&mut self) {
-        self.length = (self.length * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.until = Some(Instant::now() + self.length);
-    }
-}
-
-fn start_workers(pool: &Arc<Pool>, pause: &mut Pause) {
-    let is_paused = pause.until.is_some_and(|until| until > Instant::now());
-    if !is_paused {
-        pause.until = None;
-    }
-    for worker in pool.take_to_start() {
-        if pool.is_unwanted(worker) {
-            pool.gone(never_started(worker, BuildError::NotInitialised));
-            continue;
+fn start_workers(pool: &Arc<Pool>) {
+    loop {
+        let workers = pool.take_to_start();
+        if workers.is_empty() {
+            return;
         }
-        if is_paused {
-            pool.start_later(worker);
-            continue;
-        }
-        match start(pool, worker) {
-            Ok(link) => {
-                *pause = Pause::default();
-                pool.started(link);
+        for worker in workers {
+            if pool.is_unwanted(worker) {
+                pool.not_started(worker, BuildError::NotInitialised);
+                continue;
             }
-            Err(failure) => {
-                pause.begin();
-                // While others are there, nobody needs to hear of it.
-                if pool.can_wait_for_workers() {
-                    pool.start_later(worker);
-                } else {
-                    pool.gone(never_started(worker, failure));
-                }
+            // One that cannot be started may be replaced at once, and nobody else wakes this thread for that.
+            match start(pool, worker) {
+                Ok(link) => pool.started(link),
+                Err(failure) => pool.not_started(worker, failure),
             }
         }
     }
@@ -124,6 +91,11 @@ fn start(pool: &Pool, worker: WorkerId) -> Result<Arc<Link>, BuildError> {
     let settings = &pool.settings;
     let setup = Setup {
         worker: worker.0,
+        // What is listened to may change from one worker's start to the next one's.
+        records: match settings.forwards {
+            true => record::heard(),
+            false => Wanted::default(),
+        },
         ..settings.setup.clone()
     };
     let system = |what, source| BuildError::System {
@@ -137,36 +109,35 @@ fn start(pool: &Pool, worker: WorkerId) -> Result<Arc<Link>, BuildError> {
             source: Arc::new(source),
         },
     })?;
-    Link::new(worker, started, setup.max_frame, pool.poller.clone())
+    let captured = settings.captured;
+    let poller = pool.poller.clone();
+    Link::new(worker, started, setup.max_frame, captured, poller)
         .map_err(|source| system("to watch a worker", source))
 }
 
-/// A worker that has no process, as the scheduler is to hear of it.
-fn never_started(worker: WorkerId, failure: BuildError) -> Gone {
-    Gone {
-        worker,
-        pid: 0,
-        end: EndOfWorker::Unknown,
-        failure,
-    }
-}
-
 fn give_up_overdue(pool: &Pool) {
-    // Asked only when a limit is set, so that an idle pool does not even read the clock.
-    let Some(next) = pool.next_limit() else {
-        return;
-    };
-    let now = Instant::now();
-    if next > now {
-        return;
-    }
-    for (link, limit) in pool.overdue(now) {
-        reading::give_up(&link, |incoming| match limit {
+    for (link, limit) in pool.overdue() {
+        if limit == Limit::End {
+            // Somebody may be waiting there, with the token, until that worker ends.
+            link.child.kill_group();
+            continue;
+        }
+        reading::give_up(pool, &link, |incoming| match limit {
             Limit::Hello => {
                 incoming.failure.get_or_insert(BuildError::NoHello {
                     pid: link.pid,
                     start_timeout: pool.settings.start_timeout,
                 });
+            }
+            Limit::Initializer => {
+                let settings = &pool.settings;
+                incoming
+                    .failure
+                    .get_or_insert(BuildError::InitializerTimeout {
+                        function: initializer_name(pool),
+                        pid: link.pid,
+                        initializer_timeout: settings.initializer_timeout.unwrap_or_default(),
+                    });
             }
             Limit::Close => {
                 let what = || "closed its result pipe".into();
@@ -177,31 +148,41 @@ fn give_up_overdue(pool: &Pool) {
     }
 }
 
+/// The registered name of the initializer.
+pub(super) fn initializer_name(pool: &Pool) -> String {
+    let initializer = pool.settings.initializer.as_ref();
+    initializer.map_or_else(String::new, |initializer| initializer.function.to_owned())
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::error::TaskError;
-    use crate::executor::core::{Call, Promises};
+    use crate::executor::core::{Promises, Work};
     use crate::executor::process::pool::Settings;
     use crate::registry::registry;
-    use crate::sys::Program;
-    use crate::wire::PROTOCOL;
-    use crate::worker::Launch;
+    use crate::scheduler::Policy;
+    use crate::sys::{Environment, Program};
+    use crate::wire::{Limits, PROTOCOL};
+    use crate::worker::{Destination, Launch};
 
-    #[procession::task]
     fn never_runs() {}
+    crate::register!(never_runs);
 
     fn pool_without_workers() -> Arc<Pool> {
         let settings = Settings {
-            workers: 1,
+            policy: Policy::of(1),
             launch: Launch {
                 program: Program::ThisProgram,
                 arguments: Vec::new(),
                 test_binary: true,
                 depth: 1,
                 kept: Vec::new(),
+                environment: Environment::default(),
+                stdout: Destination::Inherited,
+                stderr: Destination::Inherited,
             },
             setup: Setup {
                 protocol: PROTOCOL,
@@ -213,19 +194,30 @@ mod tests {
                 own_binary: true,
                 kept: Vec::new(),
                 stdout: false,
+                tells_memory: false,
+                is_captured: false,
+                records: Wanted::default(),
+                limits: Limits::default(),
             },
             start_timeout: Duration::from_secs(10),
             initializer: None,
+            initializer_timeout: None,
+            timeout: None,
+            deadline: None,
+            exit_grace: Duration::from_secs(10),
+            terminate_signal: 15,
+            captured: [false; 2],
+            forwards: false,
         };
-        Pool::new(settings, 1).unwrap()
+        Pool::new(settings, 1, None).unwrap()
     }
 
     /// A task that waits for a worker.
     fn queued(pool: &Arc<Pool>) -> crate::future::RawFuture {
         let function = &registry().unwrap().functions()[0];
         let permit = pool.gate().try_enter().unwrap();
-        let call = Call::task(function, |_| Ok(())).unwrap();
-        let Ok(Promises::One(future)) = pool.clone().begin(permit, call) else {
+        let work = Work::task(function, |_| Ok(())).unwrap();
+        let Ok(Promises::One(future)) = pool.clone().begin(permit, work) else {
             panic!("an open pool takes a task");
         };
         future

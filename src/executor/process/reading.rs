@@ -4,9 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::job::Death;
 use super::link::{Incoming, Link, Stage, end_of_worker};
 use super::message::Message;
 use super::pool::{Effects, Gone, Pool};
+use super::reactor::initializer_name;
 use super::token::Taken;
 use crate::error::{BuildError, TaskId};
 use crate::frame::Kind;
@@ -38,12 +40,13 @@ pub(super) fn process_ended(pool: &Pool, link: &Arc<Link>) {
     bury(pool, link, taken);
 }
 
-/// The worker has not done in time what it had to do; `note` notes what.
-pub(super) fn give_up(link: &Arc<Link>, note: impl FnOnce(&mut Incoming)) {
+/// The worker has not presented itself in time, or has closed its pipe; `note` notes which. Nobody waits with the token of such
+/// a worker for what it may send.
+pub(super) fn give_up(pool: &Pool, link: &Arc<Link>, note: impl FnOnce(&mut Incoming)) {
     let mut taken = link.token.take_at_end(&**link);
     note(taken.reader());
     link.child.kill_group();
-    leave(taken);
+    leave(pool, link, taken);
 }
 
 /// A thread is about to block until `task` is done: while that is the head of its worker, this thread
@@ -62,19 +65,23 @@ pub(super) fn wait_for(
         let Some(mut taken) = link.token.take_to_wait(&*link) else {
             return;
         };
+        if is_held_up(pool, taken.reader()) {
+            // Its future is completed behind what is in the way, on another thread.
+            return leave(pool, &link, taken);
+        }
         if taken.reader().ended || !pool.wait_here(&link, task, seq) {
             // Between the look and the token something happened to it.
             let ended = taken.reader().ended;
-            leave(taken);
+            leave(pool, &link, taken);
             if ended {
                 return;
             }
             continue;
         }
-        let woken = link.wait(link.page.is_begun(seq), deadline);
+        let woken = link.wait(deadline);
         link.clear_waited_for();
         let Ok(woken) = woken else {
-            leave(taken);
+            leave(pool, &link, taken);
             return;
         };
         if woken.bell {
@@ -97,9 +104,18 @@ pub(super) fn wait_for(
     }
 }
 
-fn leave(mut taken: Taken<'_, Incoming, Link>) {
+/// Whether nothing is read from a worker, because more of what workers have said waits than may.
+fn is_held_up(pool: &Pool, incoming: &Incoming) -> bool {
+    incoming.stage != Stage::Started && pool.output.is_full()
+}
+
+fn leave(pool: &Pool, link: &Arc<Link>, mut taken: Taken<'_, Incoming, Link>) {
     if taken.reader().ended {
         taken.leave_unarmed();
+    } else if is_held_up(pool, taken.reader()) {
+        // Unlock, then arm, here too: either now, or when there is room again.
+        taken.leave_unarmed();
+        pool.output.arm_results(link);
     } else {
         taken.leave();
     }
@@ -112,13 +128,16 @@ fn settle(pool: &Pool, link: &Arc<Link>, mut taken: Taken<'_, Incoming, Link>) {
         link.child.kill_and_reap();
         bury(pool, link, taken);
     } else {
-        leave(taken);
+        leave(pool, link, taken);
     }
 }
 
 /// Reads what is there, and brings it to the scheduler.
 fn read(pool: &Pool, link: &Arc<Link>, incoming: &mut Incoming, effects: &mut Effects) {
     for _ in 0..READS {
+        if is_held_up(pool, incoming) {
+            return;
+        }
         if read_once(pool, link, incoming, effects) < FULL_READ {
             return;
         }
@@ -160,7 +179,18 @@ fn read_once(
     let said = if messages.is_empty() {
         Ok(())
     } else {
-        pool.said(link, &mut messages, effects)
+        if pool.output.is_captured() {
+            let goes_on = |message: &Message| match message {
+                Message::Part { part, .. } => !part.is_last,
+                Message::Record { .. } => true,
+                _ => false,
+            };
+            let is_end = !messages.iter().all(goes_on);
+            pool.output.before_result(link, is_end, || pool.runs(link));
+        }
+        let said = pool.said(link, &mut messages, effects);
+        pool.output.say(effects.take_records());
+        said
     };
     if let Err(what) = said.and(decoded) {
         refuse(link, incoming, &what);
@@ -192,10 +222,14 @@ fn decode(
                 return Err(format!("{article} `{kind:?}` frame after its start"));
             }
             (Stage::Ready, _) => Stage::Ready,
+            (Stage::Greeted, Kind::Record) => Stage::Greeted,
             (Stage::Started | Stage::Greeted, _) => {
                 return Err(format!("a `{kind:?}` frame before it was ready"));
             }
         };
+        if let Message::Hello(hello) = &message {
+            incoming.first_peak = Some((hello.peak_kib, hello.peak_is_own));
+        }
         if let Err(failure) = check_start(pool, link, &message) {
             incoming.failure.get_or_insert(failure);
             incoming.ended = true;
@@ -211,8 +245,7 @@ fn decode(
 fn check_start(pool: &Pool, link: &Arc<Link>, message: &Message) -> Result<(), BuildError> {
     let initializer = pool.settings.initializer.as_ref();
     let failed = |message: String| BuildError::Initializer {
-        function: initializer
-            .map_or_else(String::new, |initializer| initializer.function.to_owned()),
+        function: initializer_name(pool),
         pid: link.pid,
         message,
     };
@@ -269,19 +302,35 @@ fn bury(pool: &Pool, link: &Arc<Link>, mut taken: Taken<'_, Incoming, Link>) {
             break;
         }
     }
-    let Some(end) = link.child.try_reap() else {
+    let was_killed = link.child.was_killed();
+    let Some(reaped) = link.child.try_reap() else {
         // It lives: the event was somebody else's.
         link.watch_process();
-        leave(taken);
+        leave(pool, link, taken);
         return pool.carry_out(effects);
     };
     incoming.ended = true;
     incoming.buried = true;
-    let end = end_of_worker(end, incoming.malformed.as_ref());
+    pool.output.before_result(link, true, || pool.runs(link));
+    let end = end_of_worker(reaped.end, incoming.malformed.as_ref());
+    let death = Death {
+        pid: link.pid,
+        end: if was_killed { end } else { pool.explain(end) },
+        run_time: None,
+        // What has not become more than was handed on may be the driver's.
+        peak_memory: incoming.first_peak.and_then(|(first_kib, is_own)| {
+            let is_known = is_own || reaped.peak_kib > first_kib;
+            is_known.then_some(reaped.peak_kib.saturating_mul(1024))
+        }),
+        last_words: link.output.last_words(),
+    };
+    let initializes = incoming.stage == Stage::Greeted && pool.settings.initializer.is_some();
     let failure = incoming.failure.take().unwrap_or_else(|| {
         link.excuse().unwrap_or_else(|| BuildError::WorkerEnded {
             pid: link.pid,
-            end: end.clone(),
+            end: death.end.clone(),
+            initializer: initializes.then(|| initializer_name(pool)),
+            last_words: death.last_words.clone(),
         })
     });
     link.unwatch();
@@ -289,8 +338,7 @@ fn bury(pool: &Pool, link: &Arc<Link>, mut taken: Taken<'_, Incoming, Link>) {
     pool.carry_out(effects);
     pool.gone(Gone {
         worker: link.worker,
-        pid: link.pid,
-        end,
+        death,
         failure,
     });
 }

@@ -39,7 +39,7 @@ fn a_callback_is_called_when_the_future_is_cancelled_and_finds_it_so() {
     assert!(future.cancel());
     assert!(matches!(
         receiver.try_recv(),
-        Ok((TaskError::Cancelled, true))
+        Ok((TaskError::Cancelled { .. }, true))
     ));
 }
 

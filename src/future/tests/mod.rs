@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{TaskError, TaskId};
 
-use super::raw::{Host, Outcome, RawFuture};
+use super::raw::{Host, Kill, Outcome, RawFuture};
 use super::{Future, Promise};
 
 /// How long a test waits for what must come. Reaching it is a failure.
@@ -91,7 +91,18 @@ impl FakeHost {
 
 impl Host for FakeHost {
     fn cancel(&self, _task: TaskId) -> bool {
-        !*self.is_running.lock().unwrap() && self.future().complete(Err(TaskError::Cancelled))
+        let cancelled = TaskError::Cancelled {
+            may_have_run: false,
+        };
+        !*self.is_running.lock().unwrap() && self.future().complete(Err(cancelled))
+    }
+
+    fn kill(&self, task: TaskId) -> Kill {
+        if self.cancel(task) {
+            Kill::Cancelled
+        } else {
+            Kill::Killing
+        }
     }
 
     fn is_running(&self, _task: TaskId) -> bool {

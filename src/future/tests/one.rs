@@ -53,9 +53,15 @@ fn cancel_of_a_pending_future_cancels_it() {
     assert!(future.cancel());
     assert!(future.is_cancelled() && future.is_done());
     assert!(promise.is_cancelled());
-    assert!(matches!(wait_soon(&future), Err(TaskError::Cancelled)));
+    assert!(matches!(
+        wait_soon(&future),
+        Err(TaskError::Cancelled { .. })
+    ));
     assert!(!promise.complete(Ok(1)));
-    assert!(matches!(wait_soon(&future), Err(TaskError::Cancelled)));
+    assert!(matches!(
+        wait_soon(&future),
+        Err(TaskError::Cancelled { .. })
+    ));
 }
 
 #[test]
@@ -163,7 +169,7 @@ fn a_wait_without_time_tells_each_state() {
     future.cancel();
     assert!(matches!(
         future.wait_timeout(now),
-        Some(Err(TaskError::Cancelled))
+        Some(Err(TaskError::Cancelled { .. }))
     ));
     let (promise, future) = number();
     drop(promise);
@@ -207,7 +213,10 @@ fn a_blocked_thread_returns_when_the_future_is_cancelled() {
     let thread = thread::spawn(move || wait_soon(&blocked));
     let_others_run();
     assert!(future.cancel());
-    assert!(matches!(thread.join().unwrap(), Err(TaskError::Cancelled)));
+    assert!(matches!(
+        thread.join().unwrap(),
+        Err(TaskError::Cancelled { .. })
+    ));
 }
 
 #[test]
@@ -246,7 +255,7 @@ fn the_error_is_told_per_state() {
 
     let (_promise, future) = number();
     future.cancel();
-    assert!(matches!(future.error(), Some(TaskError::Cancelled)));
+    assert!(matches!(future.error(), Some(TaskError::Cancelled { .. })));
     let (promise, future) = number();
     promise.complete(Err(TaskError::ShutDown {
         may_have_run: false,
@@ -264,7 +273,9 @@ fn a_value_set_twice_keeps_the_first() {
     let raw = RawFuture::pending(TaskId(0), None);
     assert!(raw.complete(Ok(vec![1])));
     assert!(!raw.complete(Ok(vec![2])));
-    assert!(!raw.complete(Err(TaskError::Cancelled)));
+    assert!(!raw.complete(Err(TaskError::Cancelled {
+        may_have_run: false
+    })));
     assert_eq!(wait_soon(&raw.typed::<u8>()).unwrap(), 1);
 }
 
@@ -272,7 +283,9 @@ fn a_value_set_twice_keeps_the_first() {
 fn an_error_set_twice_keeps_the_first() {
     let raw = RawFuture::pending(TaskId(0), None);
     assert!(raw.complete(Err(TaskError::Abandoned)));
-    assert!(!raw.complete(Err(TaskError::Cancelled)));
+    assert!(!raw.complete(Err(TaskError::Cancelled {
+        may_have_run: false
+    })));
     assert!(!raw.complete(Ok(vec![2])));
     assert!(matches!(raw.outcome(), Some(Err(TaskError::Abandoned))));
 }

@@ -61,6 +61,7 @@ fn registration(
         name: Name::Explicit(name),
         file: "here.rs",
         line,
+        is_repeatable: true,
         shim,
     }
 }

@@ -15,10 +15,7 @@ fn an_idle_pool_retires_at_once() {
 fn a_shut_down_pool_gives_the_job_back() {
     let mut pool = Pool::new(1);
     pool.shutdown(Shutdown::Drain);
-    assert_eq!(
-        pool.scheduler.submit(UNKNOWN, (), 0, &mut Vec::new()),
-        Err(())
-    );
+    assert!(pool.refuses());
     assert_eq!(pool.scheduler.state(), State::ShutDown(Shutdown::Drain));
 }
 
@@ -106,4 +103,68 @@ fn a_worker_that_is_still_starting_is_retired_too() {
     assert_eq!(pool.ready(0), []);
     assert_eq!(pool.gone(0), []);
     assert!(pool.scheduler.is_finished());
+}
+
+#[test]
+fn terminated_workers_are_asked_and_can_still_be_killed() {
+    let mut pool = Pool::new(2);
+    (0..3).for_each(|_| drop(pool.submit_with(timeout(5 * MS))));
+    pool.begin(1, 0);
+    let end = |may_have_run| End::ShutDown { may_have_run };
+    let actions = [
+        complete(0, end(true)),
+        complete(1, end(false)),
+        complete(2, end(false)),
+        terminate(0),
+        terminate(1),
+    ];
+    assert_eq!(pool.shutdown(Shutdown::Terminate), actions);
+    assert_eq!(pool.next_tick(), None, "its time limit went with the task");
+    assert_eq!(pool.finished(1, 0), [], "too late, and no violation");
+    assert_eq!(pool.shutdown(Shutdown::Terminate), []);
+    assert_eq!(pool.gone(0), []);
+    assert!(!pool.scheduler.is_finished());
+    assert_eq!(pool.shutdown(Shutdown::Kill), [kill(1)]);
+    assert_eq!(pool.gone(1), []);
+    assert!(pool.scheduler.is_finished());
+}
+
+#[test]
+fn a_retired_worker_is_terminated_and_one_that_is_killed_already_is_not() {
+    let mut pool = Pool::new(2);
+    pool.submit(UNKNOWN);
+    pool.begin(1, 0);
+    assert_eq!(pool.shutdown(Shutdown::Drain), [retire(0)]);
+    pool.act(|it, turn| it.kill_worker(WorkerId(1), turn.out));
+    let end = End::ShutDown { may_have_run: true };
+    assert_eq!(
+        pool.shutdown(Shutdown::Terminate),
+        [complete(0, end), terminate(0)]
+    );
+}
+
+#[test]
+fn who_is_terminated_while_it_starts_is_not_needed_any_more() {
+    let mut pool = Pool::starting(1);
+    assert_eq!(pool.shutdown(Shutdown::Terminate), [terminate(0)]);
+    assert_eq!(pool.ready(0), []);
+    assert_eq!(pool.gone(0), []);
+    assert!(pool.scheduler.is_finished());
+}
+
+#[test]
+fn whoever_is_retired_and_does_not_go_breaks_nothing() {
+    let mut pool = Pool::with(Policy {
+        max_restarts: 0,
+        ..Policy::of(3)
+    });
+    pool.submit(UNKNOWN);
+    pool.begin(2, 0);
+    assert_eq!(pool.shutdown(Shutdown::Drain), [retire(0), retire(1)]);
+    for worker in [0, 1] {
+        pool.act(|it, turn| it.kill_worker(WorkerId(worker), turn.out));
+        assert_eq!(pool.gone(worker), []);
+    }
+    assert_eq!(pool.resize(1, 1), []);
+    assert_eq!(pool.finished(2, 0), [complete(0, End::Finished), retire(2)]);
 }

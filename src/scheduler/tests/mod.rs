@@ -1,14 +1,26 @@
 //! The scheduler against its world, and the policy line by line.
 
+mod elastic;
 mod ending;
+mod kills;
+mod limits;
 mod permits;
 mod placing;
+mod priorities;
 mod races;
+mod recycling;
+mod retries;
 mod supervision;
 mod world;
 
-use super::{Action, Cancel, End, Pages, Place, Scheduler, Shutdown, State, Verdict, WorkerId};
+use std::num::NonZeroU64;
+
+use super::{
+    Action, Cancel, Cause, End, Finish, Kill, Pages, Place, Policy, Scheduler, Shutdown, State,
+    Terms, Turn, Verdict, WorkerId,
+};
 use crate::error::TaskId;
+use crate::page::Progress;
 
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
@@ -18,26 +30,93 @@ const SHORT: u32 = 0;
 /// A function that has never run.
 const UNKNOWN: u32 = 1;
 
-/// Which tasks have begun: recalls of those are lost.
+/// What the status pages say.
 #[derive(Default)]
 struct Script {
-    begun: Vec<(WorkerId, u32)>,
+    /// What has begun: recalls of it are lost.
+    begun: Vec<Run>,
+    /// What is left of these goes on when they are judged.
     continued: Vec<TaskId>,
+    /// After so long.
+    pause_ns: u64,
+    /// Something has come from a worker.
+    has_moved: bool,
+    /// Who was asked to stop, the item too.
+    asked: Vec<(u32, u32, Option<u32>)>,
+    /// What was judged begun, and why it was ended.
+    causes: Vec<(u64, Option<Cause>)>,
+    given_up: Vec<u64>,
+}
+
+/// A task that has begun.
+struct Run {
+    worker: WorkerId,
+    seq: u32,
+    progress: Progress,
+}
+
+impl Script {
+    fn run(&mut self, worker: WorkerId, seq: u32) -> Option<&mut Run> {
+        let mut begun = self.begun.iter_mut();
+        begun.find(|run| (run.worker, run.seq) == (worker, seq))
+    }
 }
 
 impl Pages<()> for Script {
     fn recall(&mut self, worker: WorkerId, seq: u32) -> bool {
-        !self.begun.contains(&(worker, seq))
+        self.run(worker, seq).is_none()
     }
 
-    fn judge(&mut self, worker: WorkerId, seq: u32, task: TaskId, (): &mut ()) -> Verdict {
-        if self.continued.contains(&task) {
-            Verdict::Continue
-        } else if self.begun.contains(&(worker, seq)) {
-            Verdict::Begun
-        } else {
-            Verdict::NotBegun
+    fn progress(&mut self, worker: WorkerId, seq: u32) -> Progress {
+        self.run(worker, seq)
+            .map_or(Progress::Waiting, |run| run.progress)
+    }
+
+    fn has_moved(&mut self, _: WorkerId) -> bool {
+        std::mem::take(&mut self.has_moved)
+    }
+
+    fn ask_stop(&mut self, WorkerId(worker): WorkerId, seq: u32, item: Option<u32>) {
+        self.asked.push((worker, seq, item));
+    }
+
+    fn condemn(&mut self, worker: WorkerId, seq: u32, item: Option<u32>) -> bool {
+        let Some(run) = self.run(worker, seq) else {
+            return false;
+        };
+        match run.progress {
+            Progress::Running { item: runs, .. } if item.is_none_or(|item| item == runs) => {
+                run.progress = Progress::Condemned { item: runs };
+                true
+            }
+            Progress::Condemned { .. } => true,
+            _ => false,
         }
+    }
+
+    fn judge(
+        &mut self,
+        worker: WorkerId,
+        seq: u32,
+        task: TaskId,
+        (): &mut (),
+        cause: Option<Cause>,
+    ) -> Verdict {
+        if self.run(worker, seq).is_none() {
+            assert_eq!(cause, None, "nobody is ended for what has not begun");
+            return Verdict::NotBegun;
+        }
+        self.causes.push((task.0, cause));
+        if self.continued.contains(&task) {
+            let pause_ns = self.pause_ns;
+            Verdict::Continue { pause_ns }
+        } else {
+            Verdict::Begun
+        }
+    }
+
+    fn give_up(&mut self, _: WorkerId, TaskId(task): TaskId, (): &mut ()) {
+        self.given_up.push(task);
     }
 }
 
@@ -51,18 +130,29 @@ struct Pool {
 impl Pool {
     /// Workers 0..n, ready in this order: the last is the first to be used.
     fn new(workers: u32) -> Self {
-        let mut pool = Self::starting(workers);
-        (0..workers).for_each(|worker| assert_eq!(pool.ready(worker), []));
+        Self::with(Policy::of(workers as usize))
+    }
+
+    /// The same, where there is more to say than their number.
+    fn with(policy: Policy) -> Self {
+        let workers = policy.min_workers;
+        let mut pool = Self::starting_with(policy);
+        (0..workers as u32).for_each(|worker| assert_eq!(pool.ready(worker), []));
         pool
     }
 
     fn starting(workers: u32) -> Self {
+        Self::starting_with(Policy::of(workers as usize))
+    }
+
+    fn starting_with(policy: Policy) -> Self {
+        let workers = policy.min_workers as u32;
         let mut pool = Self {
-            scheduler: Scheduler::new(),
+            scheduler: Scheduler::new(policy),
             pages: Script::default(),
             now: 1_000 * MS,
         };
-        let actions = pool.act(|scheduler, _, _, out| scheduler.start(workers as usize, out));
+        let actions = pool.act(Scheduler::start);
         assert_eq!(actions, (0..workers).map(spawn).collect::<Vec<_>>());
         pool
     }
@@ -79,31 +169,61 @@ impl Pool {
 
     fn act(
         &mut self,
-        event: impl FnOnce(&mut Scheduler<()>, u64, &mut Script, &mut Vec<Action<()>>),
+        event: impl FnOnce(&mut Scheduler<()>, &mut Turn<'_, ()>),
     ) -> Vec<Action<()>> {
         let mut out = Vec::new();
-        event(&mut self.scheduler, self.now, &mut self.pages, &mut out);
+        let turn = &mut Turn {
+            now: self.now,
+            pages: &mut self.pages,
+            out: &mut out,
+        };
+        event(&mut self.scheduler, turn);
         out
     }
 
     fn submit(&mut self, function: u32) -> Vec<Action<()>> {
-        self.act(|scheduler, now, _, out| {
-            scheduler
-                .submit(function, (), now, out)
-                .expect("tasks are welcome");
+        self.submit_with(Terms {
+            function,
+            ..Terms::default()
         })
     }
 
+    fn submit_with(&mut self, terms: Terms) -> Vec<Action<()>> {
+        self.act(|it, turn| {
+            it.submit(terms, (), turn).expect("tasks are welcome");
+        })
+    }
+
+    /// The pool takes nothing.
+    fn refuses(&mut self) -> bool {
+        let mut is_refused = false;
+        let terms = Terms::default();
+        let actions = self.act(|it, turn| is_refused = it.submit(terms, (), turn) == Err(()));
+        is_refused && actions.is_empty()
+    }
+
     fn ready(&mut self, worker: u32) -> Vec<Action<()>> {
-        self.act(|scheduler, now, pages, out| {
-            scheduler
-                .worker_ready(WorkerId(worker), now, pages, out)
+        self.act(|it, turn| {
+            it.worker_ready(WorkerId(worker), turn)
                 .expect("no violation");
         })
     }
 
     fn begin(&mut self, worker: u32, seq: u32) {
-        self.pages.begun.push((WorkerId(worker), seq));
+        self.pages.begun.push(Run {
+            worker: WorkerId(worker),
+            seq,
+            progress: Progress::Running {
+                item: 0,
+                started_ns: self.now,
+            },
+        });
+    }
+
+    /// What the page says of a task that has begun.
+    fn page(&mut self, worker: u32, seq: u32) -> &mut Progress {
+        let run = self.pages.run(WorkerId(worker), seq);
+        &mut run.expect("it has begun").progress
     }
 
     fn finished(&mut self, worker: u32, seq: u32) -> Vec<Action<()>> {
@@ -111,38 +231,74 @@ impl Pool {
     }
 
     fn finished_in(&mut self, worker: u32, seq: u32, run_ns: u64) -> Vec<Action<()>> {
-        self.act(|scheduler, now, pages, out| {
-            let worker = WorkerId(worker);
-            scheduler
-                .finished(worker, seq, Some(run_ns), now, pages, out)
+        let finish = Finish {
+            run_ns: Some(run_ns),
+            ..Finish::default()
+        };
+        self.finished_with(worker, seq, finish)
+    }
+
+    fn finished_with(&mut self, worker: u32, seq: u32, finish: Finish) -> Vec<Action<()>> {
+        self.act(|it, turn| {
+            it.finished(WorkerId(worker), seq, finish, turn)
                 .expect("no violation");
         })
     }
 
     fn passed(&mut self, worker: u32, seq: u32) -> Vec<Action<()>> {
-        self.act(|scheduler, now, pages, out| {
-            scheduler
-                .passed(WorkerId(worker), seq, now, pages, out)
+        self.act(|it, turn| {
+            it.passed(WorkerId(worker), seq, turn)
                 .expect("no violation");
         })
     }
 
     fn gone(&mut self, worker: u32) -> Vec<Action<()>> {
-        self.act(|scheduler, now, pages, out| {
-            scheduler.worker_gone(WorkerId(worker), now, pages, out);
-        })
+        self.act(|it, turn| it.worker_gone(WorkerId(worker), turn))
+    }
+
+    fn start_failed(&mut self, worker: u32) -> Vec<Action<()>> {
+        self.act(|it, turn| it.start_failed(WorkerId(worker), turn))
     }
 
     fn cancel(&mut self, task: u64) -> (Cancel, Vec<Action<()>>) {
         let mut cancel = Cancel::Unknown;
-        let actions = self.act(|scheduler, now, pages, out| {
-            cancel = scheduler.cancel(TaskId(task), now, pages, out);
-        });
+        let actions = self.act(|it, turn| cancel = it.cancel(TaskId(task), turn));
         (cancel, actions)
     }
 
+    fn kill(&mut self, task: u64) -> (Kill, Vec<Action<()>>) {
+        let mut kill = Kill::TooLate;
+        let actions = self.act(|it, turn| kill = it.kill(TaskId(task), turn));
+        (kill, actions)
+    }
+
+    fn resize(&mut self, min_workers: usize, max_workers: usize) -> Vec<Action<()>> {
+        self.act(|it, turn| it.resize(min_workers, max_workers, turn))
+    }
+
     fn shutdown(&mut self, mode: Shutdown) -> Vec<Action<()>> {
-        self.act(|scheduler, _, pages, out| scheduler.shutdown(mode, pages, out))
+        self.act(|it, turn| it.shutdown(mode, turn))
+    }
+
+    /// Time passes, and the scheduler is told.
+    fn after(&mut self, ns: u64) -> Vec<Action<()>> {
+        self.now += ns;
+        self.act(Scheduler::tick)
+    }
+
+    /// How long it is until the scheduler wants to be told.
+    fn next_tick(&self) -> Option<u64> {
+        let next_ns = self.scheduler.next_tick_ns()?;
+        Some(next_ns.saturating_sub(self.now))
+    }
+}
+
+/// A function that has never run, with a time limit.
+fn timeout(ns: u64) -> Terms {
+    Terms {
+        function: UNKNOWN,
+        timeout_ns: NonZeroU64::new(ns),
+        ..Terms::default()
     }
 }
 
@@ -176,6 +332,12 @@ fn retire(worker: u32) -> Action<()> {
 
 fn kill(worker: u32) -> Action<()> {
     Action::Kill {
+        worker: WorkerId(worker),
+    }
+}
+
+fn terminate(worker: u32) -> Action<()> {
+    Action::Terminate {
         worker: WorkerId(worker),
     }
 }

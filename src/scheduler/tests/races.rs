@@ -53,14 +53,9 @@ fn a_result_that_comes_after_the_kill_counts() {
     let mut pool = Pool::new(1);
     pool.submit(UNKNOWN);
     pool.begin(0, 0);
-    assert_eq!(
-        pool.act(|it, _, _, out| it.kill_worker(WorkerId(0), out)),
-        [kill(0)]
-    );
-    assert_eq!(
-        pool.act(|it, _, _, out| it.kill_worker(WorkerId(0), out)),
-        []
-    );
+    let mut kill_it = || pool.act(|it, turn| it.kill_worker(WorkerId(0), turn.out));
+    assert_eq!(kill_it(), [kill(0)]);
+    assert_eq!(kill_it(), []);
     assert_eq!(pool.submit(UNKNOWN), [], "it gets nothing more");
     assert_eq!(pool.finished(0, 0), [complete(0, End::Finished)]);
     assert_eq!(pool.gone(0), [spawn(1)]);
@@ -126,21 +121,18 @@ fn what_cannot_be_changes_nothing() {
     let mut pool = Pool::new(1).learn(0);
     (1..=3).for_each(|_| drop(pool.submit(SHORT)));
     pool.cancel(2);
-    let out = pool.act(|it, now, pages, out| {
+    let out = pool.act(|it, turn| {
         let id = WorkerId(0);
         for seq in [0, 2, 3, 4, 64, u32::MAX] {
-            let said = it.finished(id, seq, None, now, pages, out);
+            let said = it.finished(id, seq, Finish::default(), turn);
             assert_eq!(said, Err(Violation::NotTheHead { seq }));
         }
         for seq in [0, 1, 2, 3, 4, u32::MAX] {
-            let said = it.passed(id, seq, now, pages, out);
+            let said = it.passed(id, seq, turn);
             assert_eq!(said, Err(Violation::NotRecalled { seq }));
         }
-        assert_eq!(
-            it.worker_ready(id, now, pages, out),
-            Err(Violation::ReadyTwice)
-        );
-        let said = it.finished(WorkerId(9), 0, None, now, pages, out);
+        assert_eq!(it.worker_ready(id, turn), Err(Violation::ReadyTwice));
+        let said = it.finished(WorkerId(9), 0, Finish::default(), turn);
         assert_eq!(said, Err(Violation::UnknownWorker));
     });
     assert_eq!(out, []);
@@ -152,8 +144,8 @@ fn what_cannot_be_changes_nothing() {
 #[test]
 fn a_worker_that_is_not_ready_has_no_results() {
     let mut pool = Pool::starting(1);
-    let out = pool.act(|it, now, pages, out| {
-        let said = it.finished(WorkerId(0), 0, None, now, pages, out);
+    let out = pool.act(|it, turn| {
+        let said = it.finished(WorkerId(0), 0, Finish::default(), turn);
         assert_eq!(said, Err(Violation::NotReady));
     });
     assert_eq!(out, []);

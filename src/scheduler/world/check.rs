@@ -1,30 +1,32 @@
 //! What is checked of each action, and after each event.
 
-use super::World;
-use super::model::{Frame, Job, Status};
+use super::model::{Frame, Job, Status, Worker};
+use super::{World, number_of};
 use crate::error::TaskId;
 use crate::scheduler::estimate::UNKNOWN_NS;
-use crate::scheduler::{Action, End, Shutdown, State, Verdict, WorkerId};
+use crate::scheduler::timers::Timer;
+use crate::scheduler::{Action, End, Place, Shutdown, State, Verdict, WorkerId};
 
 impl World {
     pub(super) fn send(&mut self, id: WorkerId, seq: u32, TaskId(task): TaskId) {
         let now = self.model.now;
-        assert_eq!(
-            self.model.place(task),
-            Some(crate::scheduler::Place::Queued)
-        );
+        self.model.wait_is_over(task);
+        assert_eq!(self.model.place(task), Some(Place::Queued));
         let estimate_ns = self
             .model
-            .estimate(self.model.tasks[task as usize].function);
+            .estimate(self.model.tasks[task as usize].terms.function);
         self.model.tasks[task as usize].sent = Some((id, seq));
         let worker = self.model.worker(id);
         assert!(worker.serves() && worker.has_room(), "{worker:?}");
+        assert!(!worker.is_worn, "it is used up");
         assert_eq!(worker.next_seq, seq);
         if worker.open().is_empty() {
             worker.progress_ns = now;
+            worker.head_ns = now;
         } else {
             assert!(estimate_ns < UNKNOWN_NS && worker.may_prefetch(estimate_ns, now));
         }
+        worker.budget = worker.budget.map(|left| left - 1);
         worker.next_seq = seq.wrapping_add(1);
         worker.frames.push_back(Frame {
             seq,
@@ -34,21 +36,28 @@ impl World {
         });
     }
 
-    pub(super) fn complete(&mut self, TaskId(task): TaskId, job: &Job, end: End) {
+    pub(super) fn complete(&mut self, task: TaskId, job: &Job, end: End) {
         let shutdown = self.model.shutdown;
-        let entry = &mut self.model.tasks[task as usize];
-        assert_eq!((job.task, job.items), (task, entry.items));
+        let now = self.model.now;
+        let entry = &mut self.model.tasks[number_of(task)];
+        assert_eq!((job.task, job.left), (task.0, entry.left));
         assert_eq!(entry.end, None, "a task ends once");
         entry.end = Some(end);
         match end {
-            End::Finished => assert_eq!(self.finishing, Some(task)),
+            End::Finished => assert_eq!(self.finishing, Some(task.0)),
             End::Lost => assert_eq!(entry.verdict, Some(Verdict::Begun)),
             End::Cancelled => {
                 assert_eq!(entry.sent, None, "nothing that has begun is cancelled");
-                assert!(self.cancelling == Some(task) || shutdown >= Some(Shutdown::CancelPending));
+                let is_meant = self.cancelling == Some(task.0);
+                assert!(is_meant || shutdown >= Some(Shutdown::CancelPending));
             }
+            End::Overdue => {
+                assert_eq!(entry.sent, None, "what has begun is ended otherwise");
+                assert!(entry.is_overdue(now));
+            }
+            End::GivenUp => assert!(entry.is_given_up),
             End::ShutDown { may_have_run } => {
-                assert_eq!(shutdown, Some(Shutdown::Kill));
+                assert!(shutdown >= Some(Shutdown::Terminate));
                 assert_eq!(may_have_run, entry.sent.is_some());
             }
             End::Broken { may_have_run } => {
@@ -58,62 +67,150 @@ impl World {
         }
     }
 
-    /// The oldest goes first, as long as nothing comes back in the middle of the event.
+    /// Nobody is killed without a reason.
+    pub(super) fn check_kill(&self, id: WorkerId) {
+        let model = &self.model;
+        let worker = model.find(id).unwrap();
+        assert!(!worker.is_killed);
+        let is_at_an_end = model.is_broken || model.shutdown == Some(Shutdown::Kill);
+        let is_overdue = worker.open().iter().any(|frame| {
+            let is_ended = matches!(frame.status, Status::Ended { .. });
+            is_ended && model.tasks[frame.task as usize].is_to_end(frame.status, model.now)
+        });
+        assert!(
+            is_at_an_end
+                || is_overdue
+                || worker.condemned.is_some()
+                || worker.is_liar
+                || self.punishing == Some(id),
+            "{worker:?}"
+        );
+    }
+
+    /// The first in the order goes first, as long as nothing comes back in the middle of the event.
     pub(super) fn check_order(&self, sent: &[u64]) {
-        assert!(sent.is_sorted(), "{sent:?}");
+        let order = |task: &u64| self.model.order(*task);
+        let orders: Vec<_> = sent.iter().map(order).collect();
+        assert!(orders.is_sorted(), "{orders:?}");
         if let (Some(last), Some(first)) = (sent.last(), self.model.queued().first()) {
-            assert!(last < first, "{first} was overtaken by {last}");
+            assert!(order(last) < order(first), "{last} overtook {first}");
         }
     }
 
     /// An idle worker if there is one, else who has the least to do. Called before the actions of
     /// the submission are carried out.
-    pub(super) fn check_place_of_submitted(&self, function: u32) {
+    pub(super) fn check_place_of_submitted(&self, task: u64) {
         let model = &self.model;
-        let others_wait = model.queued().len() > 1;
-        let estimate_ns = model.estimate(function);
+        let is_ahead = |other: &u64| model.order(*other) < model.order(task);
+        let others_wait = model.queued().iter().any(is_ahead);
+        let estimate_ns = model.estimate(model.tasks[task as usize].terms.function);
         let (idle, busy): (Vec<_>, Vec<_>) = model.workers.iter().partition(|it| it.is_idle());
+        let busy = busy.into_iter().filter(|worker| !worker.is_on_hold);
         let least = busy
-            .iter()
             .filter(|_| estimate_ns < UNKNOWN_NS)
             .filter(|worker| worker.may_prefetch(estimate_ns, model.now))
-            .map(|worker| worker.load_ns())
+            .map(Worker::load_ns)
             .min();
-        match self.out.as_slice() {
+        let is_spawn = |action: &&Action<Job>| matches!(action, Action::Spawn { .. });
+        let actions: Vec<_> = self.out.iter().filter(|it| !is_spawn(it)).collect();
+        match actions.as_slice() {
             [] => assert!(others_wait || (idle.is_empty() && least.is_none())),
-            [Action::Send { worker, .. }] if !idle.is_empty() => {
-                assert!(idle.iter().any(|idle| idle.id == *worker));
-            }
-            [Action::Send { worker, .. }] => {
-                let worker = busy.iter().find(|busy| busy.id == *worker).unwrap();
+            [
+                Action::Send {
+                    worker, task: of, ..
+                },
+                more @ ..,
+            ] => {
+                assert_eq!(of.0, task);
                 assert!(!others_wait);
-                assert_eq!(Some(worker.load_ns()), least);
+                // Who waits behind it may have become shorter, by what has been learnt, since it found no place.
+                assert!(more.is_empty() || model.queued().len() > more.len());
+                let is_idle = idle.iter().any(|idle| idle.id() == *worker);
+                let load_ns = model.find(*worker).unwrap().load_ns();
+                assert!(is_idle || (idle.is_empty() && Some(load_ns) == least));
             }
             other => panic!("{other:?}"),
         }
     }
 
+    /// Takes over what only the scheduler can say; whether it may say so is checked.
+    pub(super) fn follow(&mut self) {
+        let now = self.model.now;
+        let is_open = self.model.shutdown.is_none() && !self.model.is_broken;
+        let staff = self.scheduler.staff;
+        for task in self.model.pending() {
+            if self.scheduler.tasks[&TaskId(task)].again_ns.is_none() {
+                self.model.wait_is_over(task);
+            }
+        }
+        for worker in &mut self.model.workers {
+            let at = self.scheduler.find(worker.id()).unwrap();
+            let entry = &self.scheduler.workers[at];
+            let idle_timeout_ns = self.model.policy.idle_timeout_ns;
+            let is_long_idle = worker
+                .idle_ns
+                .zip(idle_timeout_ns)
+                .is_some_and(|(since_ns, timeout_ns)| since_ns + timeout_ns <= now);
+            if is_open && entry.is_leaving && !worker.is_leaving {
+                let is_dispensable = is_long_idle && staff >= self.model.policy.min_workers;
+                let is_relieved =
+                    entry.is_replaced && worker.budget.is_none() && worker.open().is_empty();
+                assert!(
+                    worker.is_worn || worker.is_laid_off || is_dispensable || is_relieved,
+                    "{worker:?}"
+                );
+            }
+            assert!(!worker.is_retired || entry.is_leaving || worker.is_abandoned);
+            worker.is_leaving = entry.is_leaving;
+            worker.is_on_hold = entry.is_on_hold;
+            worker.idle_ns = worker.is_idle().then(|| worker.idle_ns.unwrap_or(now));
+        }
+    }
+
     pub(super) fn check(&self) {
+        self.check_tasks();
+        self.check_workers();
+        self.check_staff();
+        self.check_timers();
+        self.check_state();
+    }
+
+    fn check_tasks(&self) {
         let (scheduler, model) = (&self.scheduler, &self.model);
-        let (pending, queued) = (model.pending(), model.queued());
+        let pending = model.pending();
         assert_eq!(scheduler.pending(), pending.len());
-        assert_eq!(scheduler.queued(), queued.len());
+        assert_eq!(scheduler.queued(), model.queued().len());
         for &task in &pending {
             let job = scheduler
                 .job(TaskId(task))
                 .expect("a pending task has its job");
-            assert_eq!(
-                (job.task, job.items),
-                (task, model.tasks[task as usize].items)
-            );
+            let entry = &model.tasks[task as usize];
+            assert_eq!((job.task, job.left), (task, entry.left));
             assert_eq!(scheduler.place_of(TaskId(task)), model.place(task));
+            if let (true, Some((worker, seq))) = (entry.is_killed, entry.sent) {
+                let worker = model.find(worker).unwrap();
+                let frame = worker.frames.iter().find(|frame| frame.seq == seq);
+                let is_due = frame.unwrap().is_begun() && !worker.is_killed && !worker.is_liar;
+                let is_asked = worker.asked.is_some_and(|(of, ..)| of == seq);
+                let at = scheduler.find(worker.id()).unwrap();
+                let is_ending = is_asked && scheduler.workers[at].ending.is_some();
+                assert!(!is_due || is_ending, "its caller was promised its end");
+            }
         }
+        assert!(self.permits.held() >= pending.len());
+    }
+
+    fn check_workers(&self) {
+        let (scheduler, model) = (&self.scheduler, &self.model);
         let mut waiting = 0;
         for worker in &model.workers {
             let open = worker.open();
             waiting += open.len().saturating_sub(1);
             let head = open.first().map(|head| (TaskId(head.task), head.seq));
-            assert_eq!(scheduler.head_of(worker.id), head);
+            assert_eq!(scheduler.head_of(worker.id()), head);
+            // Once it is condemned nothing begins any more, so nothing needs to wait there.
+            let is_condemned = worker.condemned.is_some() && !worker.is_liar;
+            assert!(!is_condemned || open.iter().all(|frame| frame.status != Status::Sent));
         }
         assert_eq!(scheduler.prefetched, waiting);
         let loads = scheduler
@@ -122,16 +219,14 @@ impl World {
             .map(|worker| worker.prefetch_load_ns());
         assert_eq!(scheduler.loads_ns, loads.collect::<Vec<_>>());
 
-        let has_idle = model.workers.iter().any(|worker| worker.is_idle());
+        let queued = model.queued();
+        let has_idle = model.workers.iter().any(Worker::is_idle);
         assert!(
-            !has_idle || queued.is_empty(),
+            !has_idle || self.scheduler.queue.is_empty(),
             "a worker is idle while {queued:?} are queued"
         );
-        for worker in model
-            .workers
-            .iter()
-            .filter(|worker| has_idle && !worker.is_liar)
-        {
+        let honest = model.workers.iter().filter(|worker| !worker.is_liar);
+        for worker in honest.filter(|_| has_idle) {
             let mut parked = worker.open().into_iter().skip(1);
             let parked = parked.find(|frame| frame.status == Status::Sent);
             assert!(
@@ -139,7 +234,153 @@ impl World {
                 "a worker is idle while {parked:?} waits behind a head"
             );
         }
+    }
 
+    /// How many workers there are, and how many may run something.
+    fn check_staff(&self) {
+        let (scheduler, model) = (&self.scheduler, &self.model);
+        let max_workers = model.policy.max_workers;
+        let has_tasks = |worker: &&Worker| !worker.open().is_empty() && !worker.is_laid_off;
+        let busy = model.workers.iter().filter(has_tasks).count();
+        assert!(busy <= max_workers, "{busy} workers have tasks");
+        let is_going = model.workers.iter().any(|worker| worker.is_killed);
+        let waits = model.workers.iter().any(|worker| {
+            worker.is_on_hold && worker.is_ready && !worker.is_killed && !worker.is_retired
+        });
+        assert!(!waits || is_going || scheduler.active() >= max_workers);
+
+        if scheduler.state() != State::Open {
+            return;
+        }
+        let members: Vec<_> = scheduler
+            .workers
+            .iter()
+            .filter(|worker| worker.is_staff())
+            .map(|worker| model.find(worker.id).unwrap())
+            .collect();
+        assert_eq!(scheduler.staff, members.len());
+        assert!(members.len() <= max_workers);
+        let is_paused = self.expected.paused_until_ns.is_some();
+        assert!(is_paused || members.len() >= model.policy.min_workers);
+        let starting = members.iter().filter(|it| !it.is_ready && !it.is_killed);
+        let is_grown = model.queued().len() <= starting.count() || members.len() == max_workers;
+        assert!(
+            is_paused || is_grown || is_going,
+            "it does not grow: {:?} {:#?}",
+            model.queued(),
+            scheduler.workers
+        );
+    }
+
+    /// Nothing is looked at that is gone, and nothing is forgotten.
+    fn check_timers(&self) {
+        let (scheduler, model) = (&self.scheduler, &self.model);
+        let mut timers: Vec<_> = scheduler.timers.all().collect();
+        assert_eq!(
+            scheduler.next_tick_ns(),
+            timers.first().map(|(at_ns, _)| *at_ns)
+        );
+        let mut take = |timer: Timer| {
+            let at = timers.iter().position(|(_, other)| *other == timer);
+            at.map(|at| timers.remove(at).0)
+        };
+        for task in model.pending() {
+            let entry = &model.tasks[task as usize];
+            let deadline_ns = take(Timer::Deadline(TaskId(task)));
+            let expected_ns = entry.terms.deadline_ns.map(|it| it.get());
+            // One that has passed is being seen to.
+            let has_passed = entry.is_overdue(model.now) && deadline_ns.is_none();
+            assert!(has_passed || deadline_ns == expected_ns);
+            assert_eq!(take(Timer::Again(TaskId(task))), entry.again_ns);
+        }
+        for worker in &model.workers {
+            let at = scheduler.find(worker.id()).unwrap();
+            let entry = &scheduler.workers[at];
+            let check_ns = take(Timer::Head(worker.id()));
+            assert_eq!(check_ns, entry.check_ns);
+            let has_limit = entry
+                .head_frame()
+                .is_some_and(|(_, head)| head.timeout_ns.is_some());
+            let is_going = worker.is_killed || worker.is_abandoned;
+            let awaits_result = entry.awaited.is_some_and(|awaited| awaited.is_result());
+            let is_watched = has_limit || entry.ending.is_some() || awaits_result;
+            assert!(!is_watched || is_going || check_ns.is_some(), "{entry:?}");
+        }
+        assert_eq!(take(Timer::Start), self.expected.paused_until_ns);
+        let looks_for_stuck = take(Timer::Stuck).is_some();
+        let is_open = scheduler.state() == State::Open;
+        let could_grow = is_open && scheduler.staff < model.policy.max_workers;
+        assert!(looks_for_stuck || scheduler.prefetched == 0 || !could_grow);
+        let idle_ns = take(Timer::Idle);
+        let idle = model.workers.iter().filter_map(|worker| worker.idle_ns);
+        if let Some(timeout_ns) = model.policy.idle_timeout_ns
+            && let Some(since_ns) = idle.min()
+            && scheduler.staff > model.policy.min_workers
+            && scheduler.state() == State::Open
+        {
+            let due_ns = (since_ns + timeout_ns).max(model.now + 1);
+            assert!(idle_ns.is_some_and(|idle_ns| idle_ns <= due_ns), "{due_ns}");
+        }
+        assert_eq!(timers, [], "timers of what is gone");
+    }
+
+    /// Called when the scheduler has just been told what time it is.
+    pub(super) fn check_time(&self) {
+        let (scheduler, model) = (&self.scheduler, &self.model);
+        let now = model.now;
+        assert!(scheduler.next_tick_ns().is_none_or(|next_ns| next_ns > now));
+        for task in model.pending() {
+            let entry = &model.tasks[task as usize];
+            assert!(entry.again_ns.is_none_or(|again_ns| again_ns > now));
+            if let Some((worker, seq)) = entry.sent
+                && entry.is_overdue(now)
+            {
+                let worker = model.find(worker).unwrap();
+                let frame = worker.frames.iter().find(|frame| frame.seq == seq);
+                assert!(worker.is_liar || frame.unwrap().status != Status::Sent);
+                let at = scheduler.find(worker.id()).unwrap();
+                let is_ending = scheduler.workers[at].ending.is_some();
+                let is_coming = !frame.unwrap().is_begun() || worker.is_killed;
+                assert!(is_ending || is_coming || worker.is_liar);
+            }
+            assert!(
+                entry.sent.is_some() || !entry.is_overdue(now),
+                "it is overdue"
+            );
+        }
+        let grace = model.policy.grace;
+        let honest = model.workers.iter().filter(|worker| !worker.is_liar);
+        for worker in honest.filter(|worker| !worker.is_killed && !worker.is_abandoned) {
+            let at = scheduler.find(worker.id()).unwrap();
+            let entry = &scheduler.workers[at];
+            if let Some((_, since_ns)) = worker.condemned {
+                assert!(since_ns + grace.terminate_ns > now, "it was to be killed");
+                continue;
+            }
+            let Some(head) = worker.open().first().copied() else {
+                continue;
+            };
+            let timeout_ns = model.tasks[head.task as usize].terms.timeout_ns;
+            if let Status::Begun { item, started_ns } = head.status
+                && let Some(timeout_ns) = timeout_ns
+                && started_ns.max(worker.head_ns) + timeout_ns.get() <= now
+            {
+                if entry.check_ns == Some(now + 1) {
+                    // The item before it has just been found to have ended in time.
+                    continue;
+                }
+                assert!(entry.ending.is_some(), "{worker:?} at {now}");
+                let (seq, asked, since_ns) = worker.asked.unwrap();
+                assert_eq!(seq, head.seq);
+                assert!(asked.is_none_or(|asked| asked <= item));
+                assert!(since_ns + grace.cancel_ns > now, "it was to be condemned");
+            }
+        }
+    }
+
+    fn check_state(&self) {
+        let (scheduler, model) = (&self.scheduler, &self.model);
+        let pending = model.pending();
         let state = match model.shutdown {
             _ if model.is_broken => State::Broken,
             Some(mode) => State::ShutDown(mode),
@@ -148,14 +389,23 @@ impl World {
         assert_eq!(scheduler.state(), state);
         let wanted = model.workers.iter().filter(|worker| !worker.is_retired);
         match state {
-            State::Open => assert_eq!(wanted.count(), self.wanted),
+            State::Open => {}
+            State::ShutDown(Shutdown::Terminate) => {
+                assert!(pending.is_empty(), "{pending:?}");
+                let mut workers = model.workers.iter();
+                assert!(workers.all(|worker| worker.is_dead || worker.is_terminated));
+            }
             State::ShutDown(Shutdown::Kill) | State::Broken => {
                 assert!(pending.is_empty(), "{pending:?}");
                 assert!(model.workers.iter().all(|worker| worker.is_dead));
             }
             State::ShutDown(mode) => {
-                assert!(queued.is_empty() || (mode == Shutdown::Drain && wanted.count() > 0));
-                for worker in model.workers.iter().filter(|_| queued.is_empty()) {
+                let queued = scheduler.queued();
+                let is_paused = self.expected.paused_until_ns.is_some();
+                let is_served = wanted.count() > 0 || is_paused;
+                assert!(queued == 0 || (mode == Shutdown::Drain && is_served));
+                let is_drained = queued == 0 && scheduler.pausing == 0;
+                for worker in model.workers.iter().filter(|_| is_drained) {
                     let is_busy = !worker.open().is_empty();
                     assert!(is_busy || worker.is_retired || worker.is_killed);
                 }
@@ -166,6 +416,5 @@ impl World {
             scheduler.is_finished(),
             state != State::Open && nothing_left
         );
-        assert!(self.permits.held() >= pending.len());
     }
 }

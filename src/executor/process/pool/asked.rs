@@ -1,21 +1,21 @@
 //! What futures and callers ask of a pool.
 
+use std::num::NonZeroU64;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::pages::Living;
-use super::{Effects, Inner, Pool};
+use super::{Effects, Pool};
 use crate::error::{SubmitError, TaskId};
-use crate::executor::core::{Call, Core, Promises, Shutdown};
+use crate::executor::core::{Core, Promises, Shutdown, Work};
 use crate::executor::gate::{Gate, Permit};
 use crate::executor::process::job::Job;
 use crate::executor::process::link::Link;
 use crate::executor::process::reading;
 use crate::frame::Kind;
-use crate::future::{Host, RawFuture};
+use crate::future::{Host, Kill, RawFuture};
 use crate::primitives::plain::lock;
-use crate::scheduler::{self, Cancel, Place, State};
-use crate::sys;
+use crate::scheduler::{self, Cancel, Place, State, Terms};
 
 impl Pool {
     /// Where a thread that waits for `task` should read: the worker that has it at its head, if
@@ -57,28 +57,46 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Other bounds for the number of workers.
+    pub(in crate::executor::process) fn resize(&self, min_workers: usize, max_workers: usize) {
+        self.max_workers.store(max_workers, Ordering::Relaxed);
+        let mut state = lock(&self.state);
+        state.turn(|scheduler, turn| scheduler.resize(min_workers, max_workers, turn));
+        self.finish(state, Effects::default());
+    }
+}
+
 impl Host for Pool {
     fn cancel(&self, task: TaskId) -> bool {
         let mut state = lock(&self.state);
-        let inner = &mut *state;
-        let Inner {
-            scheduler,
-            links,
-            out,
-            ..
-        } = inner;
-        let found = scheduler.cancel(task, sys::monotonic_ns(), &mut Living(links), out);
-        if let Cancel::Running { worker, seq } = found
-            && let Some(link) = links.get(&worker)
-        {
-            // A chunk looks at this between its items.
-            link.page.ask_cancel(seq);
-            if let Some(job) = scheduler.job_mut(task) {
-                job.is_cancelled = true;
+        let found = state.turn(|scheduler, turn| scheduler.cancel(task, turn));
+        if let Cancel::Running { worker, seq } = found {
+            // The task can ask for this; a chunk looks at it between its items.
+            if let Some(link) = state.links.get(&worker) {
+                link.page.ask_cancel(seq);
+            }
+            if let Some(job) = state.scheduler.job_mut(task) {
+                job.cancel();
             }
         }
         self.finish(state, Effects::default());
         found == Cancel::Cancelled
+    }
+
+    fn kill(&self, task: TaskId) -> Kill {
+        let mut state = lock(&self.state);
+        if let Some(job) = state.scheduler.job_mut(task) {
+            // Whichever way it ends, it is not tried again.
+            job.cancel();
+        }
+        let found = state.turn(|scheduler, turn| scheduler.kill(task, turn));
+        self.finish(state, Effects::default());
+        match found {
+            scheduler::Kill::Cancelled => Kill::Cancelled,
+            scheduler::Kill::Ending { .. } => Kill::Killing,
+            scheduler::Kill::TooLate => Kill::TooLate,
+        }
     }
 
     fn is_running(&self, task: TaskId) -> bool {
@@ -111,30 +129,40 @@ impl Core for Pool {
     }
 
     fn max_workers(&self) -> usize {
-        self.settings.workers
+        self.max_workers.load(Ordering::Relaxed)
     }
 
-    fn begin(self: Arc<Self>, permit: Permit, call: Call) -> Result<Promises, SubmitError> {
-        call.check_size(self.max_frame())?;
-        let now = sys::monotonic_ns();
+    fn begin(self: Arc<Self>, permit: Permit, work: Work) -> Result<Promises, SubmitError> {
+        work.check_size(self.max_frame())?;
+        work.options.check(work.function)?;
+        let timeout = work.options.timeout.unwrap_or(self.settings.timeout);
+        let deadline = work.options.deadline.unwrap_or(self.settings.deadline);
+        let (function, shape) = (work.function.index, work.shape);
+        let priority = work.options.priority;
+        let job = Job::new(work, timeout, deadline, permit);
         let mut state = lock(&self.state);
-        let inner = &mut *state;
-        match inner.scheduler.state() {
+        match state.scheduler.state() {
             State::Open => {}
             State::ShutDown(_) => return Err(SubmitError::ShutDown),
-            State::Broken => return Err(SubmitError::Broken(Self::reason(inner).to_string())),
+            State::Broken => return Err(SubmitError::Broken(Self::reason(&state).to_string())),
         }
-        let (function, shape) = (call.function, call.shape);
-        let job = Job::new(call, permit);
-        let Ok(task) = inner
-            .scheduler
-            .submit(function.index, job, now, &mut inner.out)
-        else {
+        let submitted = state.turn(|scheduler, turn| {
+            let terms = Terms {
+                function,
+                priority,
+                timeout_ns: timeout.and_then(nanoseconds),
+                deadline_ns: deadline
+                    .and_then(nanoseconds)
+                    .map(|deadline| deadline.saturating_add(turn.now)),
+            };
+            scheduler.submit(terms, job, turn)
+        });
+        let Ok(task) = submitted else {
             return Err(SubmitError::ShutDown);
         };
         let host: Weak<dyn Host> = self.this.clone();
         let promises = Promises::new(shape, task, &host);
-        if let Some(job) = inner.scheduler.job_mut(task) {
+        if let Some(job) = state.scheduler.job_mut(task) {
             job.promise(promises.clone());
         }
         let effects = Effects {
@@ -149,17 +177,11 @@ impl Core for Pool {
         let mode = match how {
             Shutdown::Wait => scheduler::Shutdown::Drain,
             Shutdown::CancelPending => scheduler::Shutdown::CancelPending,
+            Shutdown::Terminate => scheduler::Shutdown::Terminate,
             Shutdown::Kill => scheduler::Shutdown::Kill,
         };
         let mut state = lock(&self.state);
-        let inner = &mut *state;
-        let Inner {
-            scheduler,
-            links,
-            out,
-            ..
-        } = inner;
-        scheduler.shutdown(mode, &mut Living(links), out);
+        state.turn(|scheduler, turn| scheduler.shutdown(mode, turn));
         let effects = Effects {
             wake_reactor: true,
             close_gate: Some(SubmitError::ShutDown),
@@ -177,7 +199,8 @@ impl Core for Pool {
     }
 
     fn is_own_thread(&self) -> bool {
-        self.reactor.get() == Some(&std::thread::current().id())
+        // The end of a pool waits for futures, which are completed on the thread for output if there is one.
+        self.reactor.get() == Some(&std::thread::current().id()) || self.output.thread.is_current()
     }
 
     fn pending(&self) -> usize {
@@ -193,6 +216,12 @@ impl Core for Pool {
     }
 
     fn join_callbacks(&self) {
+        self.output.thread.join();
         self.callbacks.join();
     }
+}
+
+/// A limit, for the scheduler; one that is beyond its clock is none.
+fn nanoseconds(limit: Duration) -> Option<NonZeroU64> {
+    NonZeroU64::new(u64::try_from(limit.as_nanos()).ok()?)
 }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use super::pages::Living;
 use super::{Effects, Inner, Limit, Pool};
 use crate::error::{BuildError, TaskId};
+use crate::executor::process::job::{Job, Next};
 use crate::executor::process::link::Link;
 use crate::executor::process::message::Message;
+use crate::executor::process::output::Said;
 use crate::frame::Kind;
 use crate::page::Judgement;
 use crate::primitives::plain::lock;
+use crate::record::Speaker;
 use crate::registry::registry;
-use crate::scheduler;
+use crate::scheduler::{self, Finish, Scheduler};
 use crate::sys::{self, Program};
 use crate::wire::{Hello, PROTOCOL};
 
@@ -34,10 +36,9 @@ impl Pool {
         if result.is_err() {
             let inner = &mut *state;
             inner.scheduler.kill_worker(link.worker, &mut inner.out);
-            self.act(&mut state, effects);
         }
         effects.is_ready |= !state.scheduler.is_starting();
-        self.note_endings(effects);
+        self.settle(&mut state, effects);
         result
     }
 
@@ -51,86 +52,81 @@ impl Pool {
     ) -> Result<(), String> {
         let max_frame = self.settings.setup.max_frame;
         let worker = link.worker;
-        let Inner {
-            scheduler,
-            links,
-            limits,
-            out,
-            ..
-        } = inner;
-        let pages = &mut Living(links);
         let violation = |violation: scheduler::Violation| violation.to_string();
         match message {
             Message::Hello(_) => {
-                limits.retain(|(_, of, limit)| (*of, *limit) != (worker, Limit::Hello))
+                inner.lift(worker, Limit::Hello);
+                if let (Some(within), true) = (
+                    self.settings.initializer_timeout,
+                    self.settings.setup.initializer,
+                ) {
+                    inner.limit(worker, Limit::Initializer, within);
+                    effects.wake_reactor = true;
+                }
             }
             Message::InitializerFailed(_) => {}
             Message::Ready(_) => {
-                scheduler
-                    .worker_ready(worker, now, pages, out)
+                inner.lift(worker, Limit::Initializer);
+                inner
+                    .turn_at(now, |scheduler, turn| scheduler.worker_ready(worker, turn))
                     .map_err(violation)?;
                 link.note_ready();
             }
+            Message::Ended { .. } | Message::Part { .. }
+                if inner.scheduler.is_abandoned(worker) => {}
             Message::Ended { task, seq, outcome } => {
-                let head = scheduler.head_of(worker);
-                if head != Some((TaskId(task), seq)) || link.page.judge(seq) == Judgement::NotBegun
-                {
-                    return Err(format!(
-                        "a result for task {task} with sequence number {seq}, which it had not begun"
-                    ));
-                }
-                let Some(job) = scheduler.job_mut(TaskId(task)) else {
-                    return Err(format!("a result for task {task}, which is not pending"));
-                };
+                let what = || format!("a result for task {task} with sequence number {seq}");
+                let job = job_of(&mut inner.scheduler, link, task, seq, what)?;
                 if job.kind() != Kind::Task {
                     return Err(format!("one result for task {task}, which is a chunk"));
                 }
-                job.answer(outcome, link.pid, max_frame, &mut effects.endings);
-                let run_ns = Some(link.page.elapsed_ns(seq));
-                scheduler
-                    .finished(worker, seq, run_ns, now, pages, out)
+                let next = job.answer(outcome, link.pid, max_frame, &mut effects.endings);
+                let finish = finish(link, seq, Some(link.page.elapsed_ns(seq)), next);
+                inner
+                    .turn_at(now, |scheduler, turn| {
+                        scheduler.finished(worker, seq, finish, turn)
+                    })
                     .map_err(violation)?;
                 link.note_passed(seq);
             }
-            Message::Part {
-                task,
-                seq,
-                first,
-                items,
-                last,
-            } => {
-                let head = scheduler.head_of(worker);
-                if head != Some((TaskId(task), seq)) || link.page.judge(seq) == Judgement::NotBegun
-                {
-                    return Err(format!(
-                        "a part of task {task} with sequence number {seq}, which it had not begun"
-                    ));
-                }
-                let Some(job) = scheduler.job_mut(TaskId(task)) else {
-                    return Err(format!("a part of task {task}, which is not pending"));
-                };
+            Message::Part { task, seq, part } => {
+                let what = || format!("a part of task {task} with sequence number {seq}");
+                let job = job_of(&mut inner.scheduler, link, task, seq, what)?;
                 if job.kind() != Kind::Chunk {
                     return Err(format!("a part of task {task}, which is no chunk"));
                 }
-                job.answer_part(
-                    first,
-                    items,
-                    last,
-                    link.pid,
-                    max_frame,
-                    &mut effects.endings,
-                )?;
-                if last {
+                let endings = &mut effects.endings;
+                let is_last = part.is_last;
+                let next = job.answer_part(TaskId(task), part, link.pid, max_frame, endings)?;
+                if !is_last {
+                    let item = job.next_item();
+                    inner.turn_at(now, |scheduler, turn| {
+                        scheduler.went_on(worker, seq, item, turn);
+                    });
+                } else {
                     // How long a chunk takes says nothing of the next one, which may be longer.
-                    scheduler
-                        .finished(worker, seq, None, now, pages, out)
+                    let finish = finish(link, seq, None, next);
+                    inner
+                        .turn_at(now, |scheduler, turn| {
+                            scheduler.finished(worker, seq, finish, turn)
+                        })
                         .map_err(violation)?;
                     link.note_passed(seq);
                 }
             }
+            Message::Record { seq, record, size } => {
+                if !self.settings.forwards {
+                    return Err("a record that nobody had asked for".into());
+                }
+                effects.records.push(Said {
+                    speaker: speaker(&inner.scheduler, link, seq),
+                    record: *record,
+                    size,
+                });
+            }
             Message::Passed { seq } => {
-                scheduler
-                    .passed(worker, seq, now, pages, out)
+                inner
+                    .turn_at(now, |scheduler, turn| scheduler.passed(worker, seq, turn))
                     .map_err(violation)?;
                 link.note_passed(seq);
             }
@@ -163,5 +159,53 @@ impl Pool {
             return other("its program is not the file that this process was started from".into());
         }
         Ok(())
+    }
+}
+
+/// The job that a worker speaks of, if it is the one that it has begun.
+fn job_of<'a>(
+    scheduler: &'a mut Scheduler<Job>,
+    link: &Link,
+    task: u64,
+    seq: u32,
+    what: impl Fn() -> String,
+) -> Result<&'a mut Job, String> {
+    let is_head = scheduler.head_of(link.worker) == Some((TaskId(task), seq));
+    if !is_head || link.page.judge(seq) == Judgement::NotBegun {
+        return Err(format!("{}, which it had not begun", what()));
+    }
+    scheduler
+        .job_mut(TaskId(task))
+        .ok_or_else(|| format!("{}, which is not pending", what()))
+}
+
+/// Who said something while the frame with this sequence number ran. What comes when that has ended, from a thread that
+/// is late, was said by no task.
+fn speaker(scheduler: &Scheduler<Job>, link: &Link, seq: Option<u32>) -> Speaker {
+    let head = scheduler.head_of(link.worker);
+    let head = head.filter(|(_, head)| Some(*head) == seq && link.page.is_begun(*head));
+    let task = head.map(|(task, _)| task);
+    Speaker {
+        pid: link.pid,
+        task,
+        function: task
+            .and_then(|task| scheduler.job(task))
+            .map(|job| job.function.name),
+    }
+}
+
+/// What the page says of a task that has ended, and what is to become of it.
+fn finish(link: &Link, seq: u32, run_ns: Option<u64>, next: Next) -> Finish {
+    let resident_kib = match link.page.resident_kib(seq) {
+        0 | sys::ALLOCATION_FAILED => None,
+        kib => Some(kib),
+    };
+    Finish {
+        run_ns,
+        resident_kib,
+        again_ns: match next {
+            Next::Nothing => None,
+            Next::Again(pause) => Some(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX)),
+        },
     }
 }

@@ -1,0 +1,202 @@
+//! What was chosen, checked, in the terms of those who go by it.
+
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+use super::super::output::Stdio;
+use super::ProcessPoolExecutorBuilder;
+use crate::error::BuildError;
+use crate::executor::defaults::default_workers;
+use crate::scheduler::{Grace, Policy, Recycling};
+use crate::sys;
+use crate::wire::Limits;
+
+/// The most workers that one pool may have.
+pub(super) const MAX_WORKERS: usize = 4096;
+
+/// `max_frame` may not be so small that an error message does not fit.
+const MIN_FRAME: u64 = 4096;
+
+/// How many descriptors can be kept: one message carries 253, some of which are ours.
+const MAX_KEPT: usize = 200;
+
+/// The longest name of a working directory that fits into a worker's first message.
+const MAX_DIRECTORY: usize = 4096;
+
+/// Refuses a parameter.
+pub(super) fn refuse<T>(
+    parameter: &'static str,
+    must_be: &'static str,
+    value: impl ToString,
+) -> Result<T, BuildError> {
+    Err(BuildError::Parameter {
+        parameter,
+        must_be,
+        value: value.to_string(),
+    })
+}
+
+/// Refuses bounds for the number of workers that cannot be.
+pub(in crate::executor::process) fn check_workers(
+    min_workers: usize,
+    max_workers: usize,
+) -> Result<(), BuildError> {
+    if max_workers == 0 || max_workers > MAX_WORKERS {
+        return refuse("max_workers", "from 1 to 4096", max_workers);
+    }
+    if min_workers > max_workers {
+        return refuse(
+            "min_workers",
+            "no more than `max_workers`",
+            format!("{min_workers} with {max_workers}"),
+        );
+    }
+    Ok(())
+}
+
+impl ProcessPoolExecutorBuilder {
+    /// What the scheduler goes by.
+    pub(super) fn policy(&self) -> Result<Policy, BuildError> {
+        let max_workers = self
+            .max_workers
+            .unwrap_or_else(|| default_workers().max(self.min_workers.unwrap_or(0)));
+        let min_workers = self.min_workers.unwrap_or(max_workers);
+        check_workers(min_workers, max_workers)?;
+        let is_captured = [self.stdout, self.stderr].contains(&Stdio::Capture);
+        Ok(Policy {
+            min_workers,
+            max_workers,
+            idle_timeout_ns: limit("idle_timeout", self.idle_timeout)?,
+            recycling: Recycling {
+                max_tasks: positive("max_tasks_per_child", self.max_tasks_per_child)?,
+                max_resident_kib: kib("max_memory_per_child", self.max_memory_per_child)?,
+                max_growth_kib: kib("max_growth_per_child", self.max_growth_per_child)?,
+                max_age_ns: limit("max_age_per_child", self.max_age_per_child)?,
+            },
+            prefetch: !is_captured,
+            grace: Grace {
+                cancel_ns: nanoseconds(self.cancel_grace),
+                terminate_ns: nanoseconds(self.terminate_grace),
+            },
+            max_restarts: self.max_restarts,
+        })
+    }
+
+    /// What a worker allows itself.
+    pub(super) fn limits(&self) -> Result<Limits, BuildError> {
+        positive("address_space", self.address_space)?;
+        positive("open_files", self.open_files)?;
+        if self.cpu_time == Some(Duration::ZERO) {
+            return refuse("cpu_time", "longer than zero", "0 s");
+        }
+        if let Some(niceness @ (..-20 | 20..)) = self.niceness {
+            return refuse("nice", "from -20 to 19", niceness);
+        }
+        let directory = self.directory.clone().map(OsStringExt::into_vec);
+        if let Some(directory) = &directory
+            && (directory.is_empty() || directory.contains(&0) || directory.len() > MAX_DIRECTORY)
+        {
+            let value = String::from_utf8_lossy(directory).into_owned();
+            return refuse(
+                "current_dir",
+                "the path of a directory",
+                format!("{value:?}"),
+            );
+        }
+        let mut cpus = Vec::new();
+        if let Some(chosen) = &self.cpus {
+            if chosen.is_empty() {
+                return refuse("cpu_affinity", "at least one CPU", "none");
+            }
+            for &cpu in chosen {
+                match u32::try_from(cpu) {
+                    Ok(cpu) if cpu < 1024 => cpus.push(cpu),
+                    _ => return refuse("cpu_affinity", "CPUs from 0 to 1023", cpu),
+                }
+            }
+        }
+        let cpu_time = self.cpu_time.map(|time| time.as_millis().max(1));
+        Ok(Limits {
+            address_space: self.address_space,
+            cpu_time_ms: cpu_time.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+            open_files: self.open_files,
+            core_size: self.core_size,
+            niceness: self.niceness,
+            cpus,
+            directory,
+        })
+    }
+
+    /// Everything else.
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        if self.max_pending == 0 {
+            return refuse("max_pending", "at least 1", 0);
+        }
+        if self.max_frame < MIN_FRAME || self.max_frame > isize::MAX as u64 {
+            return refuse("max_frame", "from 4096 to isize::MAX", self.max_frame);
+        }
+        limit("timeout", self.timeout)?;
+        limit("deadline", self.deadline)?;
+        limit("start_timeout", Some(self.start_timeout))?;
+        limit("initializer_timeout", self.initializer_timeout)?;
+        limit("exit_grace", Some(self.exit_grace))?;
+        if !sys::can_be_handled(self.terminate_signal) {
+            let must_be = "a signal that a process can handle";
+            return refuse("terminate_signal", must_be, self.terminate_signal);
+        }
+        if self.kept.len() > MAX_KEPT {
+            return refuse("keep_fd", "at most 200 descriptors", self.kept.len());
+        }
+        let mut names = self.environment.changes.iter().map(|(name, _)| name);
+        let is_name = |name: &[u8]| !name.is_empty() && !name.iter().any(|b| matches!(b, 0 | b'='));
+        if let Some(name) = names.find(|name| !is_name(name.as_encoded_bytes())) {
+            let value = format!("{name:?}");
+            return refuse("env", "the name of a variable", value);
+        }
+        let mut values = self
+            .environment
+            .changes
+            .iter()
+            .filter_map(|(_, value)| value.as_ref());
+        if let Some(value) = values.find(|value| value.as_encoded_bytes().contains(&0)) {
+            return refuse("env", "a value without a zero byte", format!("{value:?}"));
+        }
+        let is_captured = [self.stdout, self.stderr].contains(&Stdio::Capture);
+        match (&self.on_output, is_captured) {
+            (None, true) => refuse("on_output", "set where a stream is captured", "nothing"),
+            (Some(_), false) => {
+                let must_be = "left alone where neither `stdout` nor `stderr` is captured";
+                refuse("on_output", must_be, "set")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A limit of time: zero is refused.
+fn limit(parameter: &'static str, time: Option<Duration>) -> Result<Option<u64>, BuildError> {
+    match time {
+        Some(Duration::ZERO) => refuse(parameter, "longer than zero", "0 s"),
+        _ => Ok(time.map(nanoseconds)),
+    }
+}
+
+/// A limit of a count: zero is refused.
+fn positive<N: Default + PartialEq + Copy>(
+    parameter: &'static str,
+    count: Option<N>,
+) -> Result<Option<N>, BuildError> {
+    match count {
+        Some(zero) if zero == N::default() => refuse(parameter, "at least 1", 0),
+        _ => Ok(count),
+    }
+}
+
+/// A limit of memory, in bytes: what is less than a KiB, or no whole number of them, is rounded up.
+fn kib(parameter: &'static str, bytes: Option<u64>) -> Result<Option<u64>, BuildError> {
+    Ok(positive(parameter, bytes)?.map(|bytes| bytes.div_ceil(1024)))
+}

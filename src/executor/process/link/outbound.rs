@@ -1,0 +1,124 @@
+//! Frames in line for a worker.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::frame::{HEADER_LEN, Header};
+
+/// A payload of at least this many bytes is not copied beside others, but written from where it is.
+const LARGE: usize = 16 * 1024;
+
+/// What waits for room in the task pipe.
+pub(super) struct Outbound {
+    pub(super) pipe: OwnedFd,
+    /// See [`Started::tasks_guard`](crate::worker::Started::tasks_guard).
+    _guard: OwnedFd,
+    queue: VecDeque<Segment>,
+    /// How much of the first segment has been written.
+    written: usize,
+    /// The reactor will continue when the pipe has room.
+    pub(super) armed: bool,
+}
+
+enum Segment {
+    /// Headers and small payloads, one behind the other.
+    Small(Vec<u8>),
+    /// One large payload, shared with the task that may have to be sent again.
+    Large(Arc<Vec<u8>>),
+}
+
+/// The payload of a frame that may be sent more than once.
+#[derive(Clone, Debug)]
+pub(in crate::executor::process) enum Payload {
+    Small(Vec<u8>),
+    Large(Arc<Vec<u8>>),
+}
+
+impl Payload {
+    pub(in crate::executor::process) fn new(bytes: Vec<u8>) -> Self {
+        if bytes.len() < LARGE {
+            Self::Small(bytes)
+        } else {
+            Self::Large(Arc::new(bytes))
+        }
+    }
+
+    pub(in crate::executor::process) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(bytes) => bytes,
+        }
+    }
+}
+
+impl Outbound {
+    pub(super) fn new(pipe: OwnedFd, guard: OwnedFd) -> Self {
+        Self {
+            pipe,
+            _guard: guard,
+            queue: VecDeque::new(),
+            written: 0,
+            armed: false,
+        }
+    }
+
+    /// Puts a frame behind those that wait.
+    pub(super) fn push(&mut self, header: Header, payload: &Payload) {
+        let bytes = payload.bytes();
+        let header = Header {
+            len: bytes.len() as u64,
+            ..header
+        }
+        .encode();
+        let small = self.tail(HEADER_LEN + if bytes.len() < LARGE { bytes.len() } else { 0 });
+        small.extend_from_slice(&header);
+        match payload {
+            Payload::Small(bytes) => small.extend_from_slice(bytes),
+            Payload::Large(bytes) => self.queue.push_back(Segment::Large(bytes.clone())),
+        }
+    }
+
+    /// Forgets what has not been written.
+    pub(super) fn discard(&mut self) {
+        self.queue = VecDeque::new();
+        self.written = 0;
+    }
+
+    /// What is to be written next; `None` when nothing is.
+    pub(super) fn left_of_first(&self) -> Option<&[u8]> {
+        let bytes = match self.queue.front()? {
+            Segment::Small(bytes) => &bytes[self.written..],
+            Segment::Large(bytes) => &bytes[self.written..],
+        };
+        // An empty segment is the last one, kept for its buffer.
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Notes that `count` more bytes of the first segment have been written.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self.left_of_first().is_some() {
+            return;
+        }
+        self.written = 0;
+        let is_last = self.queue.len() == 1;
+        match self.queue.front_mut() {
+            Some(Segment::Small(bytes)) if is_last => bytes.clear(),
+            _ => drop(self.queue.pop_front()),
+        }
+    }
+
+    /// A buffer at the end of the queue with room for `more` bytes.
+    fn tail(&mut self, more: usize) -> &mut Vec<u8> {
+        let fits = matches!(self.queue.back(), Some(Segment::Small(bytes)) if bytes.len() + more <= LARGE * 4);
+        if !fits {
+            self.queue
+                .push_back(Segment::Small(Vec::with_capacity(more.max(256))));
+        }
+        match self.queue.back_mut() {
+            Some(Segment::Small(bytes)) => bytes,
+            _ => unreachable!("a small segment was put at the end"),
+        }
+    }
+}
