@@ -1,0 +1,429 @@
+//! Nobody is left behind: however a driver ends, whatever its workers are at, and however a worker ends, whatever it
+//! has started.
+
+mod programs;
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use procession::{Future, Kill, ProcessPoolExecutor, Shutdown, TaskError};
+use programs::{finish, program, programs};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, kill_process_group, setrlimit,
+};
+use support::{Case, Gate, GateKeeper, Terminal, awaiting, signal, sit_down_at, state_of, until};
+
+/// What workers are at when their driver ends.
+const KINDS: [&str; 7] = [
+    "idle",
+    "busy",
+    "stopped",
+    "sleeping_children",
+    "busy_children",
+    "nested",
+    // The thread that built the pool has ended.
+    "thread",
+];
+
+/// How it ends, and what that looks like.
+const ENDS: [(&str, &str); 10] = [
+    ("kill", "signal 9"),
+    ("terminal", "signal 1"),
+    ("terminate", "signal 15"),
+    ("hang_up", "signal 1"),
+    ("interrupt", "signal 2"),
+    ("segfault", "signal 11"),
+    ("abort", "signal 6"),
+    ("exit", "code 3"),
+    ("exit_at_once", "code 4"),
+    ("panic", "code 101"),
+];
+
+fn main() {
+    programs::run_if_asked(&programs![drives, witnesses, is_at_a_terminal]);
+    support::run(|| {
+        let mut cases = support::tests![
+            a_time_limit_ends_what_the_task_has_started,
+            a_kill_ends_what_the_task_has_started,
+            a_crash_ends_what_the_task_has_started,
+            a_signal_from_outside_ends_what_the_task_has_started,
+            what_ignores_the_signal_to_end_is_killed,
+            the_end_of_a_worker_ends_what_earlier_tasks_have_started,
+            the_end_of_a_pool_ends_what_tasks_have_started,
+            an_interrupt_at_a_terminal_reaches_the_driver_once,
+        ];
+        for kind in KINDS {
+            for (end, looks) in ENDS {
+                let name = format!("nobody_outlives::{kind}::{end}");
+                cases.push(Case::new(name, move || end_a_driver(kind, end, looks)));
+            }
+        }
+        cases
+    });
+}
+
+// ---- tasks ----
+
+/// Never ends by itself; says when it has begun.
+#[procession::task]
+fn spin() {
+    println!("spins");
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Stops itself.
+#[procession::task]
+fn stop() {
+    kill_process(rustix::process::getpid(), Signal::STOP).expect("to stop");
+}
+
+fn sleeper() -> Command {
+    let mut command = Command::new("sleep");
+    command.arg("1000000");
+    command
+}
+
+fn spinner() -> Command {
+    shell("while :; do :; done")
+}
+
+fn shell(text: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", text]);
+    command
+}
+
+/// Starts a process that goes on by itself, and waits for it.
+#[procession::task]
+fn have_a_child(is_busy: bool) {
+    let mut command = if is_busy { spinner() } else { sleeper() };
+    let mut child = command.spawn().expect("a child");
+    println!("has a child");
+    let _ = child.wait();
+}
+
+/// Has a pool of its own, with a worker that never ends.
+#[procession::task]
+fn have_a_pool() {
+    let pool = pool(1);
+    let _ = pool.submit(spin, ()).unwrap().wait();
+}
+
+/// What a task does after it has started a process.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+enum Then {
+    Return,
+    Abort,
+    Spin,
+    /// The process that it has started ignores SIGTERM.
+    SpinWithAStubbornChild,
+}
+
+/// Starts a process that goes on by itself, and says at the gate which.
+#[expect(clippy::zombie_processes, reason = "it is to be left to its fate")]
+#[procession::task]
+fn start_a_child(gate: Gate, then: Then) {
+    let mut command = match then {
+        Then::SpinWithAStubbornChild => shell("trap '' TERM; while :; do :; done"),
+        _ => spinner(),
+    };
+    let child = command.spawn().expect("a child");
+    gate.arrive(child.id());
+    match then {
+        Then::Return => {}
+        Then::Abort => std::process::abort(),
+        Then::Spin | Then::SpinWithAStubbornChild => loop {
+            std::hint::spin_loop();
+        },
+    }
+}
+
+#[procession::task]
+fn pass(gate: Gate, label: u32) -> u32 {
+    gate.pass(label);
+    label
+}
+
+fn pool(workers: usize) -> ProcessPoolExecutor {
+    let builder = ProcessPoolExecutor::builder().max_workers(workers);
+    builder.build().unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// Where process 1 does not reap, one that is dead may stay as a zombie.
+fn is_gone(pid: u32) -> bool {
+    matches!(state_of(pid), None | Some('Z'))
+}
+
+// ---- however a driver ends ----
+
+/// Has workers of a kind, and says so; ends as it is told, when it is told.
+fn drives() {
+    procession::init();
+    let mut arguments = std::env::args().skip(1);
+    let (kind, end) = (arguments.next().unwrap(), arguments.next().unwrap());
+    if let Some(terminal) = arguments.next() {
+        sit_down_at(Path::new(&terminal));
+    }
+    // A shell starts what runs in its background with some of these ignored.
+    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM] {
+        set_default_action(signal);
+    }
+    // A dump of the core helps nobody.
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none).expect("no core dumps");
+    let pool = match &*kind {
+        // The thread that has asked for the workers is gone when they begin.
+        "thread" => std::thread::spawn(|| pool(2)).join().expect("a pool"),
+        _ => pool(2),
+    };
+    let two = |submit: &dyn Fn() -> Future<()>| vec![submit(), submit()];
+    let futures = match &*kind {
+        "idle" => {
+            println!("idle\nidle");
+            Vec::new()
+        }
+        "busy" | "thread" => two(&|| pool.submit(spin, ()).unwrap()),
+        "stopped" => {
+            let futures = two(&|| pool.submit(stop, ()).unwrap());
+            let are_stopped = || support::children().iter().all(|child| child.state == 'T');
+            until("the workers to be stopped", are_stopped);
+            println!("stopped\nstopped");
+            futures
+        }
+        "sleeping_children" => two(&|| pool.submit(have_a_child, false).unwrap()),
+        "busy_children" => two(&|| pool.submit(have_a_child, true).unwrap()),
+        "nested" => two(&|| pool.submit(have_a_pool, ()).unwrap()),
+        other => panic!("{other}"),
+    };
+    // There is more to come than what runs.
+    let more = if futures.is_empty() { 0 } else { 5 };
+    let queued: Vec<_> = (0..more).map(|_| pool.submit(spin, ())).collect();
+    let _ = std::io::stdin().read(&mut [0]);
+    match &*end {
+        "segfault" => support::segfault(),
+        "abort" => std::process::abort(),
+        "exit" => std::process::exit(3),
+        "exit_at_once" => support::exit_at_once(4),
+        "panic" => panic!("as a driver does"),
+        other => panic!("{other}"),
+    }
+    drop((futures, queued));
+}
+
+fn set_default_action(signal: i32) {
+    // SAFETY: the default action runs no code of this program's.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Adopts what a driver leaves, and says how each of those ended. The kernel answers when nobody is left:
+/// until then this waits.
+fn witnesses() {
+    let own = rustix::process::getpid();
+    rustix::process::set_child_subreaper(Some(own)).expect("to adopt orphans");
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let end = &*arguments[1];
+    let mut command = program("drives");
+    command.args(&arguments).stdin(Stdio::piped());
+    let mut driver = if end == "terminal" {
+        let terminal = Terminal::new();
+        let driver = command.arg(terminal.path()).spawn().expect("the driver");
+        // Of each worker.
+        let mut text = String::new();
+        while text.lines().count() < 2 {
+            text += &terminal.read_until("\n");
+        }
+        // What is dropped here ends the terminal.
+        driver
+    } else {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut driver = command.process_group(0).spawn().expect("the driver");
+        let lines = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
+        assert_eq!(lines.take(2).filter(Result::is_ok).count(), 2);
+        driver
+    };
+    end_as_told(&mut driver, end);
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::empty()) {
+        let who = if pid.as_raw_nonzero().get() as u32 == driver.id() {
+            "driver"
+        } else {
+            "other"
+        };
+        match (status.terminating_signal(), status.exit_status()) {
+            (Some(signal), _) => println!("{who} signal {signal}"),
+            (_, code) => println!("{who} code {}", code.unwrap_or(-1)),
+        }
+    }
+}
+
+fn end_as_told(driver: &mut Child, end: &str) {
+    let sent = match end {
+        "kill" => Signal::KILL,
+        "terminate" => Signal::TERM,
+        "hang_up" => Signal::HUP,
+        "interrupt" => Signal::INT,
+        "terminal" => return,
+        // It does it itself, at the end of its input.
+        _ => return drop(driver.stdin.take()),
+    };
+    // To its whole group, as a terminal does: the workers have left that.
+    kill_process_group(Pid::from_child(driver), sent).expect("to end the driver");
+}
+
+/// Ends a driver, and waits until everybody is gone. (The watchdog of the test says if not.) At least its workers are
+/// seen to end; what they had started may be killed and reaped before they are.
+fn end_a_driver(kind: &str, end: &str, looks: &str) {
+    let finished = finish(program("witnesses").args([kind, end]));
+    assert!(finished.status.success(), "{finished:#?}");
+    let (driver, others): (Vec<_>, Vec<_>) = finished
+        .lines()
+        .into_iter()
+        .partition(|line| line.starts_with("driver"));
+    assert_eq!(driver, [format!("driver {looks}")], "{finished:#?}");
+    // Whoever was at something was killed. One that has nothing to do may see the end of its tasks before.
+    let is_fine =
+        |line: &&str| *line == "other signal 9" || (kind == "idle" && *line == "other code 0");
+    assert!(others.iter().all(is_fine), "{finished:#?}");
+    // A driver that drops its pool has reaped its workers.
+    assert!(others.len() >= 2 || end == "panic", "{finished:#?}");
+}
+
+// ---- however a worker ends ----
+
+/// A task that has started a process: its future, its worker, and that process.
+fn with_a_child(pool: &ProcessPoolExecutor, then: Then) -> (Future<()>, u32, u32) {
+    let keeper = GateKeeper::new();
+    let future = pool.submit(start_a_child, (keeper.gate(), then)).unwrap();
+    let arrival = keeper.arrival();
+    (future, arrival.pid, arrival.label)
+}
+
+/// Waits until a process is gone, which was sent the signal for it before this was asked for: on a busy machine it may
+/// take a while until it gets to die.
+fn goes(child: u32) {
+    until("what a task has started to be gone", || is_gone(child));
+}
+
+fn a_time_limit_ends_what_the_task_has_started() {
+    let builder = ProcessPoolExecutor::builder().max_workers(1);
+    let pool = builder.timeout(Duration::from_millis(200)).build().unwrap();
+    let (future, _, child) = with_a_child(&pool, Then::Spin);
+    assert!(matches!(future.wait(), Err(TaskError::TimeLimit(_))));
+    goes(child);
+}
+
+fn a_kill_ends_what_the_task_has_started() {
+    let pool = pool(1);
+    let (future, _, child) = with_a_child(&pool, Then::Spin);
+    assert_eq!(future.kill(), Kill::Killing);
+    assert!(matches!(future.wait(), Err(TaskError::Killed(_))));
+    goes(child);
+}
+
+fn a_crash_ends_what_the_task_has_started() {
+    let pool = pool(1);
+    let (future, _, child) = with_a_child(&pool, Then::Abort);
+    assert!(matches!(future.wait(), Err(TaskError::WorkerLost(_))));
+    goes(child);
+}
+
+fn a_signal_from_outside_ends_what_the_task_has_started() {
+    let pool = pool(1);
+    for number in [libc::SIGKILL, libc::SIGTERM, libc::SIGHUP, libc::SIGABRT] {
+        let (future, worker, child) = with_a_child(&pool, Then::Spin);
+        assert!(!is_gone(child));
+        signal(worker, number);
+        assert!(matches!(future.wait(), Err(TaskError::WorkerLost(_))));
+        goes(child);
+    }
+}
+
+/// The worker heeds the signal, and what it has started does not.
+fn what_ignores_the_signal_to_end_is_killed() {
+    let builder = ProcessPoolExecutor::builder().max_workers(1);
+    let builder = builder.terminate_grace(Duration::from_secs(3600));
+    let pool = builder.build().unwrap();
+    let (future, _, child) = with_a_child(&pool, Then::SpinWithAStubbornChild);
+    assert_eq!(future.kill(), Kill::Killing);
+    assert!(matches!(future.wait(), Err(TaskError::Killed(_))));
+    goes(child);
+}
+
+fn the_end_of_a_worker_ends_what_earlier_tasks_have_started() {
+    let builder = ProcessPoolExecutor::builder().max_workers(1);
+    let pool = builder.max_tasks_per_child(2).build().unwrap();
+    let (first, worker, child) = with_a_child(&pool, Then::Return);
+    first.wait().unwrap();
+    assert!(!is_gone(child), "its worker is still there");
+    let (second, again, sibling) = with_a_child(&pool, Then::Return);
+    second.wait().unwrap();
+    assert_eq!(again, worker);
+    goes(child);
+    goes(sibling);
+}
+
+fn the_end_of_a_pool_ends_what_tasks_have_started() {
+    for how in [
+        Shutdown::Wait,
+        Shutdown::CancelPending,
+        Shutdown::Terminate,
+        Shutdown::Kill,
+    ] {
+        let pool = pool(1);
+        let (future, _, child) = with_a_child(&pool, Then::Return);
+        future.wait().unwrap();
+        awaiting(format!("a shutdown, {how:?}"));
+        pool.shutdown(how, None).unwrap();
+        goes(child);
+    }
+}
+
+// ---- at a terminal ----
+
+/// Counts what is typed to interrupt it, and lets its tasks end all the same.
+fn is_at_a_terminal() {
+    static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn count(_: libc::c_int) {
+        INTERRUPTS.fetch_add(1, Ordering::SeqCst);
+    }
+    procession::init();
+    sit_down_at(Path::new(&std::env::args().nth(1).unwrap()));
+    let count: extern "C" fn(libc::c_int) = count;
+    // SAFETY: the handler does nothing but add to an atomic number.
+    unsafe { libc::signal(libc::SIGINT, count as libc::sighandler_t) };
+    let pool = pool(2);
+    let keeper = GateKeeper::new();
+    let tasks = [1, 2].map(|label| pool.submit(pass, (keeper.gate(), label)).unwrap());
+    keeper.arrivals(2);
+    println!("ready");
+    until("an interrupt", || INTERRUPTS.load(Ordering::SeqCst) > 0);
+    keeper.open(2);
+    let values = tasks.map(|task| task.wait().unwrap());
+    drop(pool);
+    let interrupts = INTERRUPTS.load(Ordering::SeqCst);
+    println!("interrupted {interrupts} time, but got {values:?}");
+}
+
+fn an_interrupt_at_a_terminal_reaches_the_driver_once() {
+    let terminal = Terminal::new();
+    let mut command = program("is_at_a_terminal");
+    let mut driver = command.arg(terminal.path()).spawn().expect("the driver");
+    assert_eq!(terminal.read_until("ready\r\n"), "ready\r\n");
+    terminal.press(b'C' & 0x1f);
+    let text = terminal.read_until("got [1, 2]\r\n");
+    // The terminal shows what was typed.
+    let said = text.replace("^C", "");
+    assert_eq!(said, "interrupted 1 time, but got [1, 2]\r\n");
+    awaiting("the driver");
+    assert!(driver.wait().expect("its end").success());
+    assert_eq!(terminal.read_until("more"), "");
+}
