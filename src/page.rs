@@ -25,8 +25,8 @@
 //!   (item, RUNNING) ────────────────────────▶ (item + 1, RUNNING) ─▶ …
 //!          │    └──────────────────────┐
 //!          │ driver: condemn           │ worker: end
-//!          ▼                           ▼
-//!   (item, CONDEMNED)            (item, ENDED)
+//!          ▼                           ▼              driver: condemn
+//!   (item, CONDEMNED)            (item, ENDED) ─────────────────────▶ (item, TOO_LATE)
 //! ```
 //!
 //! * Only the driver stores `SENT`, and only into a slot whose earlier task is *passed*: a result, a
@@ -39,7 +39,8 @@
 //! * `RUNNING` is left likewise by one compare-and-swap, by the worker (to the next item, or to its end) or by the driver,
 //!   to `CONDEMNED`. A worker that finds itself condemned sends what it has, and begins nothing any more: no item, no
 //!   task. So a driver that has won may kill the worker, whatever time that takes, and hits nobody but the
-//!   item that it meant; and one that has lost knows that it comes too late.
+//!   item that it meant; and one that has lost knows that it comes too late. (Where any item is meant, the driver sets the bit
+//!   of `CONDEMNED` without a comparison: on what has `ENDED` that is `TOO_LATE`, which the worker does not look at any more.)
 //! * `cancel` and `stop_item` belong to the driver, `started_ns`, `elapsed_ns` and `resident_kib` to the worker from `SENT`
 //!   until it has passed. `send` resets all of them.
 //!
@@ -89,7 +90,7 @@ pub(crate) struct Page {
 struct Slot {
     /// `seq << 8 | state`.
     state: AtomicU64,
-    /// `item << 8 | RUNNING`, `CONDEMNED` or `ENDED`.
+    /// `item << 8 | RUNNING`, `CONDEMNED`, `ENDED` or `TOO_LATE`.
     run: AtomicU64,
     /// The sequence number of the task that shall stop; another number if none shall.
     cancel: AtomicU32,

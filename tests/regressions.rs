@@ -647,7 +647,7 @@ fn a_line_of_an_item_is_not_cut_by_the_end_of_the_one_before() {
     assert_eq!(*lines.lock().unwrap(), texts);
 }
 
-/// The futures of a pool that captures are completed behind the handler's back, which may take its time.
+/// The futures of a pool that captures are completed after the handler, which may take its time.
 fn what_has_been_cancelled_is_cancelled_whatever_is_printed() {
     let (hold, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);

@@ -4,7 +4,7 @@
 //!   modules that are declared before it.
 //! * `unsafe` is in `src/sys` and nowhere else, and every use of it says why it is sound.
 //! * Outside of tests nothing is unwrapped, but for what is listed here with a reason.
-//! * Nothing sleeps.
+//! * Nothing in `src` sleeps.
 //! * A file of `src` has at most [`MAX_LINES`] lines, tests not counted: past that, look for the
 //!   second subject.
 //! * No path of somebody's machine is in the repository.

@@ -143,9 +143,9 @@ pub enum BuildError {
         /// The initializer's own message.
         message: String,
     },
-    /// Workers died again and again before they finished anything.
+    /// Workers died again and again before they had finished, or at least begun, anything.
     #[error(
-        "{deaths} workers in a row died before they finished anything; the last, worker {pid}, {end}{}",
+        "worker {pid} {end}, the last of {deaths} in a row before anything was finished or begun{}",
         quote(last_words.as_deref())
     )]
     WorkersKeepDying {
@@ -211,7 +211,7 @@ impl fmt::Debug for BuildError {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{unfinished} tasks had not ended when the deadline of the shutdown passed")]
+#[error("the deadline of the shutdown passed with {unfinished} of its tasks not ended")]
 #[non_exhaustive]
 pub struct ShutdownError {
     /// How many tasks were pending at the deadline.

@@ -123,7 +123,8 @@ pub enum TaskError {
     /// The task was refused when it was submitted on the caller's behalf (by `map`).
     #[error(transparent)]
     Refused(SubmitError),
-    /// A time limit passed while waiting for an item (by `map` and `as_completed`).
+    /// The caller's patience, the `timeout` of a `map` or of `as_completed`, was over while an item was waited for. No task is
+    /// ended by that; [`TimeLimit`](Self::TimeLimit) is the end of a task.
     #[error("{unfinished} (of {total}) futures unfinished")]
     TimedOut {
         /// How many had not ended.

@@ -4,7 +4,7 @@ use ::log::kv::{self, Key, Source, VisitSource, VisitValue};
 use ::log::{Log, Metadata, max_level};
 
 use super::cut::{Fields, cut};
-use super::{Field, forward::send};
+use super::{Field, sink::send};
 use crate::wire::{Facade, Level, Record, Value};
 
 /// The most verbose level that this process listens to.
@@ -134,15 +134,15 @@ pub(super) fn say(record: &Record, fields: Vec<Field>) {
             .module_path(record.module_path.as_deref())
             .file(record.file.as_deref())
             .line(record.line)
-            .key_values(&Said(fields))
+            .key_values(&Shown(fields))
             .build(),
     );
 }
 
 /// Shows the pairs of a record again.
-struct Said(Vec<Field>);
+struct Shown(Vec<Field>);
 
-impl Source for Said {
+impl Source for Shown {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
         for (name, value) in &self.0 {
             if let Some(value) = value {

@@ -53,7 +53,7 @@
 //! * More than `max_workers` workers have been given tasks that they have not ended.
 //! * A pool that is broken, or shut down with [`Shutdown::Kill`], has a task left.
 //!
-//! The world in `world.rs` plays workers against the machine and checks all of it after each event.
+//! The world in `world/` plays workers against the machine and checks all of it after each event.
 
 mod ending;
 mod estimate;
@@ -99,7 +99,8 @@ pub(crate) const STUCK_NS: u64 = 1_000_000;
 pub(crate) const RESULT_GRACE_NS: u64 = 1_000_000_000;
 
 /// How many workers in a row may go while a task was the next that they would have begun, until that task
-/// is given up: it may be what ends them. Fewer than end the pool.
+/// is given up: it may be what ends them. Fewer than end a pool, unless its
+/// `max_restarts` is lower.
 pub(crate) const MAX_SUSPICION: u8 = 3;
 
 /// The first pause before a worker is started, after workers went without having achieved anything. Doubled each

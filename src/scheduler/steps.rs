@@ -1,4 +1,13 @@
-//! The steps by which a task that runs is ended: see `limits.rs`.
+//! The steps by which a task that runs is ended.
+//!
+//! 1. *Asked*: the task's flag is raised ([`Pages::ask_stop`](super::Pages::ask_stop)). If it ends by itself within
+//!    [`Grace::cancel_ns`](super::Grace), that is a result like any other, and the worker lives on.
+//! 2. *Condemned* ([`Pages::condemn`](super::Pages::condemn)): from here on the worker begins nothing else. Should the task
+//!    have ended meanwhile, this fails, and that was it. What waited behind the task goes to others. The worker
+//!    is asked to go, with the signal of [`Action::Terminate`](super::Action::Terminate), and has [`Grace::terminate_ns`](super::Grace) for it.
+//! 3. *Killed*.
+//!
+//! Whatever has been sent before the worker is gone still counts: a result that comes in time, at whichever step, is the task's.
 
 use super::machine::{Scheduler, TakenBack};
 use super::worker::Stage;

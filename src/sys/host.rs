@@ -222,7 +222,6 @@ pub(crate) fn end_now(code: i32) -> ! {
 }
 
 /// The number of a descriptor, for messages to another process.
-#[expect(dead_code, reason = "for handles that travel with tasks")]
 pub(crate) fn number_of(fd: impl AsFd) -> RawFd {
     fd.as_fd().as_raw_fd()
 }

@@ -33,9 +33,9 @@ pub(crate) use descriptors::{
 };
 pub(crate) use host::{
     adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,
-    end_now, environment, flush_standard_streams, name_process, place_at, remove_from_environment,
-    say_on_standard_input, take_standard_input, tell_user, with_signals_blocked, write_to_stderr,
-    write_to_stdout,
+    end_now, environment, flush_standard_streams, name_process, number_of, place_at,
+    remove_from_environment, say_on_standard_input, take_standard_input, tell_user,
+    with_signals_blocked, write_to_stderr, write_to_stdout,
 };
 pub(crate) use limits::{
     ALLOCATION_FAILED, MemoryGauge, allow_cpu_time, enter_directory, limit_address_space,

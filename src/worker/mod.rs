@@ -18,7 +18,7 @@ mod take_over;
 
 pub(crate) use entry::check_this_process;
 pub use entry::{TestEntry, in_worker, init};
-pub(crate) use start::{Destination, Launch, StartError, Started, number, start};
+pub(crate) use start::{Destination, Launch, StartError, Started, start};
 
 /// How deep executors may be nested: a worker that starts an executor whose workers start one …
 pub(crate) const MAX_DEPTH: u32 = 10;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use super::entry::Marker;
@@ -144,9 +144,4 @@ fn destination(destination: Destination) -> io::Result<(Option<OwnedFd>, Option<
             (Some(pipe.writer), Some(pipe.reader))
         }
     })
-}
-
-/// The number under which a kept descriptor is known.
-pub(crate) fn number(fd: impl AsFd) -> RawFd {
-    fd.as_fd().as_raw_fd()
 }

@@ -12,7 +12,7 @@ use procession::{
 
 use crate::ledger::{Callback, Entry, Lines, Seen, Terms, Work};
 use crate::random::Random;
-use crate::tasks::{Deed, Order, text_of, work};
+use crate::tasks::{Deed, Order, expected_text, work};
 
 /// How many futures a thread holds at a time, at most.
 const WINDOW: usize = 48;
@@ -91,7 +91,7 @@ impl Driver<'_> {
             id,
             deed,
             length,
-            ballast: text_of(!id, ballast),
+            ballast: expected_text(!id, ballast),
         }
     }
 

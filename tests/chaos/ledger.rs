@@ -12,7 +12,7 @@ use procession::{
 };
 
 use crate::assassin::Hits;
-use crate::tasks::{Deed, Marks, Order, text_of};
+use crate::tasks::{Deed, Marks, Order, expected_text};
 
 pub(crate) type Work = Future<Result<String, String>>;
 
@@ -296,7 +296,7 @@ impl Seen {
     ) -> Self {
         match result {
             Ok(Ok(value)) => Self::Value {
-                is_right: value == text_of(id, length),
+                is_right: value == expected_text(id, length),
                 lines: lines.map_or(0, |lines| lines.of(id).len()),
             },
             Ok(Err(text)) => Self::Refusal {

@@ -12,7 +12,7 @@ pub(crate) use crate::ledger::Tally;
 use crate::ledger::{Evidence, Lines};
 use crate::random::Random;
 use crate::support::{Census, Directory, awaiting, until};
-use crate::tasks::{Deed, MARKS, Marks, Order, text_of, work};
+use crate::tasks::{Deed, MARKS, Marks, Order, expected_text, work};
 
 /// How long what has been ended may take to be gone.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -269,11 +269,11 @@ fn is_as_on_its_first_day(
         id,
         deed: Deed::Nothing,
         length: 20,
-        ballast: text_of(!id, 10),
+        ballast: expected_text(!id, 10),
     });
     awaiting(of_seed("tasks of a pool that is left in peace"));
     for (id, result) in (0..).zip(pool.call(work).timeout(None).map(orders)) {
-        if !matches!(&result, Ok(Ok(text)) if *text == text_of(id, 20)) {
+        if !matches!(&result, Ok(Ok(text)) if *text == expected_text(id, 20)) {
             return Err(format!("in a pool that is left in peace: {result:?}"));
         }
     }

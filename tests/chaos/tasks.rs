@@ -74,7 +74,7 @@ impl Deed {
 }
 
 /// A text of this length that is nobody else's.
-pub(crate) fn text_of(id: u64, length: usize) -> String {
+pub(crate) fn expected_text(id: u64, length: usize) -> String {
     let mut text = format!("{id:016x}").repeat(length / 16 + 1);
     text.truncate(length);
     text
@@ -91,7 +91,7 @@ pub(crate) fn work(order: Order) -> Result<String, String> {
     mark(id, Kind::Begun);
     assert_eq!(
         ballast,
-        text_of(!id, ballast.len()),
+        expected_text(!id, ballast.len()),
         "the argument came as it was sent"
     );
     match deed {
@@ -133,7 +133,7 @@ pub(crate) fn work(order: Order) -> Result<String, String> {
         _ => die(id, deed),
     }
     mark(id, Kind::Ended);
-    Ok(text_of(id, length))
+    Ok(expected_text(id, length))
 }
 
 fn die(id: u64, deed: Deed) {

@@ -18,7 +18,7 @@ mod priority;
 
 use std::time::Duration;
 
-use procession::{Future, ProcessPoolExecutor, ProcessPoolExecutorBuilder};
+use procession::{Future, ProcessPoolExecutor, ProcessPoolExecutorBuilder, TaskError, TimeLimit};
 use support::GateKeeper;
 
 fn main() {
@@ -54,6 +54,13 @@ fn built(
     choose(ProcessPoolExecutor::builder().max_workers(workers))
         .build()
         .unwrap()
+}
+
+fn time_limit<T: std::fmt::Debug>(ended: Result<T, TaskError>) -> TimeLimit {
+    match ended {
+        Err(TaskError::TimeLimit(limit)) => *limit,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The process of a pool's only worker.

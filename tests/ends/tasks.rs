@@ -131,7 +131,7 @@ pub(crate) fn work_until_asked(gate: Option<Gate>) -> (u32, bool) {
     (std::process::id(), was_asked)
 }
 
-/// The same, in a chunk; the first `idle` items do not wait for the flag. Says whether it was raised at the beginning.
+/// The same, in a chunk; an item waits for the flag only if it is said to. Says whether it was raised at the beginning.
 #[procession::task]
 pub(crate) fn work_until_asked_if(gate: Option<Gate>, waits: bool, log: Log, item: u32) -> bool {
     let was_asked = is_cancelled();

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use procession::{
     BuildError, EndOfWorker, Executor, ExecutorExt as _, Future, InlineExecutor,
-    ProcessPoolExecutor, Shutdown, SubmitError, TaskError, ThreadPoolExecutor, TimeLimit,
-    TimeLimitKind, TryMapError,
+    ProcessPoolExecutor, Shutdown, SubmitError, TaskError, ThreadPoolExecutor, TimeLimitKind,
+    TryMapError,
 };
 
 use super::support::{self, Case, Directory, GateKeeper, awaiting, signal, signals_in, until};
 use super::tasks::*;
-use super::{EVER, built, make_known_as_short, ms, occupy, pid_of, pool};
+use super::{EVER, built, make_known_as_short, ms, occupy, pid_of, pool, time_limit};
 
 pub(crate) fn tests() -> Vec<Case> {
     support::tests![
@@ -26,7 +26,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_task_that_does_not_return_when_it_is_asked_is_ended,
         a_chunk_that_returns_when_it_is_asked_goes_on,
         a_chunk_that_returns_at_its_deadline_ends_there,
-        an_item_is_ended_in_time_though_the_one_before_had_its_grace,
+        an_item_is_asked_in_time_though_the_one_before_had_its_grace,
         a_worker_is_asked_to_go_by_a_signal,
         the_signal_can_be_chosen,
         what_a_task_returns_after_the_signal_counts,
@@ -45,13 +45,6 @@ pub(crate) fn tests() -> Vec<Case> {
         threads_raise_the_flag_and_begin_nothing_late,
         the_calling_thread_raises_the_flag,
     ]
-}
-
-fn time_limit<T: std::fmt::Debug>(ended: Result<T, TaskError>) -> TimeLimit {
-    match ended {
-        Err(TaskError::TimeLimit(limit)) => *limit,
-        other => panic!("{other:?}"),
-    }
 }
 
 fn a_timeout_counts_from_the_start_of_the_run() {
@@ -98,7 +91,8 @@ fn a_call_overrides_the_limits_of_its_pool() {
     );
     let patient = pool.call(nap).deadline(None).submit(250).unwrap();
     assert_eq!(patient.wait().unwrap(), 250);
-    let both = pool.call(nap).timeout(ms(50)).submit(3_600_000).unwrap();
+    let both = pool.call(nap).timeout(ms(50)).deadline(EVER);
+    let both = both.submit(3_600_000).unwrap();
     assert_eq!(time_limit(both.wait()).kind, TimeLimitKind::Timeout);
 }
 
@@ -285,8 +279,8 @@ fn a_chunk_that_returns_at_its_deadline_ends_there() {
     assert_eq!(pid_of(&pool), pid);
 }
 
-fn an_item_is_ended_in_time_though_the_one_before_had_its_grace() {
-    let pool = built(1, |builder| builder.cancel_grace(ms(100)));
+fn an_item_is_asked_in_time_though_the_one_before_had_its_grace() {
+    let pool = built(1, |builder| builder.cancel_grace(EVER));
     let keeper = GateKeeper::new();
     let inputs = (0..3).map(|item| (None, item < 2, keeper.log(), item));
     let map = pool.call(work_until_asked_if).timeout(ms(50)).map(inputs);
@@ -617,7 +611,7 @@ fn limits_hold_under_tokio() {
     let pool = pool(2);
     awaiting("the tasks");
     runtime.unwrap().block_on(async {
-        let call = pool.call(nap).timeout(ms(50));
+        let call = pool.call(nap).timeout(ms(500));
         let (slow, quick) = tokio::join!(call.submit_async(3_600_000), call.submit_async(0));
         let (slow, quick) = tokio::join!(slow.unwrap(), quick.unwrap());
         time_limit(slow);

@@ -128,7 +128,7 @@ fn a_pool_whose_replacements_all_die_breaks_and_names_the_last() {
         (tried[3].clone(), "no licence left")
     );
     let text = format!(
-        "3 workers in a row died before they finished anything; the last, worker {pid}, exited with code 7 \
+        "worker {pid} exited with code 7, the last of 3 in a row before anything was finished or begun \
          (its last words: no licence left)"
     );
     assert_eq!(reason.to_string(), text);
@@ -182,7 +182,7 @@ fn a_pool_without_restarts_breaks_with_the_first_useless_worker() {
         refused.is_some()
     });
     let text = format!(
-        "1 workers in a row died before they finished anything; the last, worker {idle}, was ended by SIGKILL (signal 9)"
+        "worker {idle} was ended by SIGKILL (signal 9), the last of 1 in a row before anything was finished or begun"
     );
     assert_eq!(refused, Some(SubmitError::Broken(text)));
 }

@@ -494,7 +494,7 @@ fn a_handler_that_blocks_holds_up_futures_and_nothing_else() {
     let keeper = GateKeeper::new();
     let first = pool.submit(print_lines, ("a".into(), 1)).unwrap();
     // The next one runs meanwhile, and a time limit ends it.
-    let call = pool.call(pass).timeout(Duration::from_millis(50));
+    let call = pool.call(pass).timeout(Duration::from_millis(500));
     let second = call.submit((keeper.gate(), 0)).unwrap();
     let third = pool.submit(pass, (keeper.gate(), 1)).unwrap();
     let pids = [keeper.arrival().pid, keeper.arrival().pid];

@@ -35,7 +35,7 @@ pub(crate) fn tests() -> Vec<Case> {
         numbers_that_cannot_be_are_refused,
         what_is_no_variable_is_refused,
         what_cannot_be_had_is_named_by_the_worker,
-        a_niceness_without_the_privilege_is_named_by_the_worker,
+        what_needs_a_privilege_is_named_by_the_worker,
         a_limit_beyond_that_of_the_system_is_named_by_the_worker,
     ]
 }
@@ -172,11 +172,6 @@ fn a_task_runs_out_of_files_and_its_worker_does_not() {
     assert_eq!(pool.submit(length, long).unwrap().wait().unwrap(), 1 << 20);
     assert_eq!(keeper.log().lines().len(), 1, "it is the same worker");
     drop(pool);
-    // Enough for what it needs, and no more.
-    let pool = builder(1).open_files(7).build();
-    if let Ok(pool) = pool {
-        assert_eq!(pool.submit(double, 21).unwrap().wait().unwrap(), 42);
-    }
 }
 
 fn memory_is_measured_when_there_are_no_more_files() {
@@ -385,7 +380,7 @@ fn has_no_privilege() {
     println!("{}", describe(&refused(builder(1).open_files(files + 1))));
 }
 
-fn a_niceness_without_the_privilege_is_named_by_the_worker() {
+fn what_needs_a_privilege_is_named_by_the_worker() {
     let finished = finish(&mut program("has_no_privilege")).succeeded();
     let lines = finished.lines();
     assert!(

@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use procession::{BuildError, Future, ProcessPoolExecutor, Shutdown, SubmitError, TaskError};
 
@@ -31,6 +31,15 @@ pub(crate) fn tests() -> Vec<Case> {
         who_ends_its_task_when_asked_goes_in_good_order,
         it_is_ended_by_many_threads_at_once,
     ]
+}
+
+/// Something is so, and is so for that long.
+fn stays(how_long: Duration, what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while begun.elapsed() < how_long {
+        assert!(is_so(), "{what}");
+        std::thread::yield_now();
+    }
 }
 
 /// Short enough for a test, long enough for a task to find its worker.
@@ -80,9 +89,8 @@ fn it_grows_under_load_and_shrinks_when_idle() {
         until("one worker to be left", || children().len() == 1);
     }
     // The last one stays.
-    let stays = children();
-    std::thread::sleep(3 * IDLE);
-    assert_eq!(children(), stays);
+    let last = children();
+    stays(3 * IDLE, "the last worker stays", || children() == last);
 }
 
 fn workers_that_are_wanted_no_more_do_not_go_without_an_idle_timeout() {
@@ -90,8 +98,7 @@ fn workers_that_are_wanted_no_more_do_not_go_without_an_idle_timeout() {
     let keeper = GateKeeper::new();
     let held = occupy(&pool, &keeper, 2);
     let_go(&keeper, held);
-    std::thread::sleep(2 * IDLE);
-    assert_eq!(children().len(), 2);
+    stays(4 * IDLE, "there are two", || children().len() == 2);
 }
 
 fn with_no_workers_at_least_there_are_none_until_one_is_needed() {
@@ -270,8 +277,7 @@ fn a_pool_that_has_ended_is_not_resized() {
     pool.resize(3).unwrap();
     until("its worker to go", || children().is_empty());
     pool.resize_between(0, 5).unwrap();
-    std::thread::sleep(IDLE);
-    assert!(children().is_empty());
+    stays(6 * IDLE, "none is started", || children().is_empty());
 }
 
 fn sizes_that_cannot_be_are_refused() {

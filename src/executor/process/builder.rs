@@ -232,7 +232,7 @@ impl ProcessPoolExecutorBuilder {
     /// }
     /// ```
     pub fn keep_fd(mut self, fd: impl AsFd) -> Self {
-        self.kept.push((worker::number(&fd), sys::fork_of(fd)));
+        self.kept.push((sys::number_of(&fd), sys::fork_of(fd)));
         self
     }
 
@@ -294,7 +294,7 @@ impl ProcessPoolExecutorBuilder {
     /// Starts [`min_workers`](Self::min_workers) workers, and waits until every one of them is ready: has said hello and
     /// run the initializer.
     ///
-    /// Starts one thread, the reactor.
+    /// Starts one thread, the reactor; and the one for output, where that is captured or records are forwarded.
     ///
     /// # Errors
     ///
@@ -321,6 +321,7 @@ impl ProcessPoolExecutorBuilder {
     pub fn build(self) -> Result<ProcessPoolExecutor, BuildError> {
         let policy = self.policy()?;
         let limits = self.limits()?;
+        let is_captured = self.is_captured();
         self.check()?;
         let initialised = worker::check_this_process(self.program.is_none())?;
         let initializer = self.initializer.transpose()?;
@@ -367,7 +368,7 @@ impl ProcessPoolExecutorBuilder {
             stdout: false,
             tells_memory: self.max_memory_per_child.is_some()
                 || self.max_growth_per_child.is_some(),
-            is_captured: !policy.prefetch,
+            is_captured,
             records: Wanted::default(),
             limits,
         };

@@ -11,7 +11,7 @@ use crate::primitives::plain::{Mutex, lock};
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// Runs callbacks on a thread that is started with the first of them.
+/// Runs callbacks on a thread that is started with the first of them, or by [`start`](Callbacks::start).
 #[derive(Debug)]
 pub(crate) struct Callbacks {
     name: &'static str,

@@ -52,8 +52,9 @@ use crate::executor::methods::executor_methods;
 /// # Costs
 ///
 /// One thread (`procession-reactor`), one more (`procession-callbacks`) once an
-/// [`on_done`](crate::Future::on_done) callback is due, two descriptors (and one for the program, that is
-/// kept until it ends), and six for every worker; none for a queued task.
+/// [`on_done`](crate::Future::on_done) callback is due, and `procession-output` where output is read
+/// ([`Tee`](crate::Stdio::Tee), [`Capture`](crate::Stdio::Capture)) or records are forwarded. Two descriptors (and one for the
+/// program, that is kept until it ends), and six for every worker, eight where both its streams are read; none for a queued task.
 /// Nothing wakes up while nothing is to be done. Signal handlers, SIGCHLD and the environment are
 /// left alone.
 #[must_use = "dropping the pool waits for its tasks and ends its workers"]

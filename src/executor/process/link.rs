@@ -118,8 +118,8 @@ pub(super) enum Stage {
 }
 
 impl Link {
-    /// Takes over a worker that has been started. Its pipes are known to the poller from here on;
-    /// the result pipe and the process are armed.
+    /// Takes over a worker that has been started. Its pipes are known to the poller from here on, and armed by
+    /// [`watch`](Self::watch).
     pub(super) fn new(
         worker: WorkerId,
         started: Started,
@@ -199,7 +199,7 @@ impl Link {
     /// Arms what tells of the process's end.
     pub(super) fn watch_process(&self) {
         if let Some(pidfd) = self.child.pidfd() {
-            // As for `arm`.
+            // As for `expect_results`.
             let _ = self
                 .poller
                 .arm_read(pidfd, key(self.worker, Which::Process));

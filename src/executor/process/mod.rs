@@ -11,7 +11,7 @@
 //! | `link` | the driver's end of one worker |
 //! | `message` | what a worker says, decoded |
 //! | `job` | a task from submission to its end |
-//! | `output` | what workers print |
+//! | `output` | what workers print and say |
 //! | `callbacks` | a thread for callbacks |
 
 mod builder;

@@ -14,9 +14,10 @@
 //! same when a task ends; so, where lines are captured, the frames of further tasks are held back meanwhile, too. (What
 //! brings records is the result pipe: the results in it could not be told yet anyway.)
 
-use std::collections::VecDeque;
+mod pipes;
+
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -29,6 +30,9 @@ use crate::record::{self, Speaker};
 use crate::sys;
 use crate::wire::Record;
 
+pub(super) use pipes::Pipes;
+use pipes::{Stream, index};
+
 /// How many bytes may wait for the handler before no more are read.
 const MAX_BACKLOG: usize = 1 << 20;
 
@@ -37,12 +41,6 @@ const LINE_COST: usize = size_of::<OutputLine>();
 
 /// What a record costs beside the bytes that it came in.
 const RECORD_COST: usize = size_of::<Said>();
-
-/// A line that is longer is cut.
-const MAX_LINE: usize = 64 * 1024;
-
-/// How much of a worker's standard error is kept for the error that names its end.
-const LAST_WORDS: usize = 2048;
 
 /// Where a standard stream of the workers goes: for [`stdout`](crate::ProcessPoolExecutorBuilder::stdout) and
 /// [`stderr`](crate::ProcessPoolExecutorBuilder::stderr).
@@ -131,7 +129,7 @@ pub(super) struct Output {
     paused: Mutex<Vec<(Weak<Link>, Paused)>>,
 }
 
-/// What a worker is to be done until the handler has caught up.
+/// What is not done for a worker until the handler has caught up.
 #[derive(Clone, Copy)]
 enum Paused {
     /// A stream of it is not read.
@@ -140,19 +138,6 @@ enum Paused {
     Results,
     /// It is not sent what is put in line for it.
     Frames,
-}
-
-/// The pipes of one worker.
-pub(super) struct Pipes(Mutex<[Option<Stream>; 2]>);
-
-/// One of them.
-struct Stream {
-    pipe: OwnedFd,
-    is_captured: bool,
-    /// The beginning of a line.
-    begun: Vec<u8>,
-    /// The last bytes that came.
-    last: VecDeque<u8>,
 }
 
 /// What runs in a worker.
@@ -222,7 +207,7 @@ impl Output {
         runs: impl FnOnce() -> Runs,
     ) {
         let at = index(which);
-        let may_more_come = lock(&link.output.0)[at]
+        let may_more_come = lock(&link.output.streams)[at]
             .as_mut()
             .is_some_and(|stream| self.read(link, stream, at, &mut { usize::MAX }, runs));
         // Not under the lock, which arming takes as well.
@@ -239,7 +224,7 @@ impl Output {
         is_end: bool,
         runs: impl Fn() -> Runs,
     ) {
-        let streams = &mut *lock(&link.output.0);
+        let streams = &mut *lock(&link.output.streams);
         for (at, stream) in streams.iter_mut().enumerate() {
             let Some(stream) = stream else { continue };
             let mut left = sys::readable(&stream.pipe);
@@ -385,168 +370,10 @@ impl Output {
     }
 }
 
-impl Pipes {
-    /// Whatever of the two is to be read, and whether it is captured.
-    pub(super) fn new(
-        stdout: Option<OwnedFd>,
-        stderr: Option<OwnedFd>,
-        captured: [bool; 2],
-    ) -> Self {
-        let mut captured = captured.into_iter();
-        let streams = [stdout, stderr].map(|pipe| {
-            let is_captured = captured.next().unwrap_or(false);
-            Some(Stream {
-                pipe: pipe?,
-                is_captured,
-                begun: Vec::new(),
-                last: VecDeque::new(),
-            })
-        });
-        Self(Mutex::new(streams))
-    }
-
-    /// Does something with each of the pipes.
-    pub(super) fn for_each<E>(
-        &self,
-        mut what: impl FnMut(&OwnedFd, Which) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for (at, stream) in lock(&self.0).iter().enumerate() {
-            if let Some(stream) = stream {
-                what(&stream.pipe, which_at(at))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The last lines of standard error, if it is read.
-    pub(super) fn last_words(&self) -> Option<Arc<str>> {
-        let mut streams = lock(&self.0);
-        let stream = streams[index(Which::Stderr)].as_mut()?;
-        let is_cut = stream.last.len() >= LAST_WORDS;
-        let bytes = &*stream.last.make_contiguous();
-        // What was cut within a line begins with the next one.
-        let start = match bytes.iter().position(|byte| *byte == b'\n') {
-            Some(end) if is_cut && end + 1 < bytes.len() => end + 1,
-            _ => 0,
-        };
-        let text = String::from_utf8_lossy(&bytes[start..]);
-        (!text.trim().is_empty()).then(|| text.trim_end().into())
-    }
-}
-
-impl Stream {
-    fn note_last(&mut self, bytes: &[u8]) {
-        let kept = &bytes[bytes.len().saturating_sub(LAST_WORDS)..];
-        let excess = (self.last.len() + kept.len()).saturating_sub(LAST_WORDS);
-        self.last.drain(..excess.min(self.last.len()));
-        self.last.extend(kept);
-    }
-
-    /// The lines that are complete with these bytes.
-    fn lines(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
-        let mut lines = Vec::new();
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, is_line) = match piece.split_last() {
-                Some((b'\n', text)) => (text, true),
-                _ => (piece, false),
-            };
-            let mut left = text;
-            while self.begun.len() + left.len() > MAX_LINE {
-                let (part, rest) = left.split_at(MAX_LINE - self.begun.len());
-                self.begun.extend_from_slice(part);
-                lines.push(std::mem::take(&mut self.begun));
-                left = rest;
-            }
-            self.begun.extend_from_slice(left);
-            if is_line {
-                lines.push(std::mem::take(&mut self.begun));
-            }
-        }
-        lines
-    }
-}
-
-fn index(which: Which) -> usize {
-    usize::from(which == Which::Stderr)
-}
-
-fn which_at(at: usize) -> Which {
-    if at == 0 {
-        Which::Stdout
-    } else {
-        Which::Stderr
-    }
-}
-
 fn stream_at(at: usize) -> OutputStream {
     if at == 0 {
         OutputStream::Stdout
     } else {
         OutputStream::Stderr
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn stream() -> Stream {
-        let pipe = sys::pipe().unwrap();
-        Stream {
-            pipe: pipe.reader,
-            is_captured: true,
-            begun: Vec::new(),
-            last: VecDeque::new(),
-        }
-    }
-
-    #[test]
-    fn a_line_without_an_end_is_cut_at_its_greatest_length() {
-        let mut stream = stream();
-        let lines = stream.lines(&vec![b'x'; 2 * MAX_LINE + 7]);
-        let lengths: Vec<_> = lines.iter().map(Vec::len).collect();
-        assert_eq!((lengths, stream.begun.len()), (vec![MAX_LINE; 2], 7));
-    }
-
-    #[test]
-    fn the_last_words_begin_with_a_whole_line() {
-        let pipe = sys::pipe().unwrap();
-        let pipes = Pipes::new(None, Some(pipe.reader), [false; 2]);
-        assert_eq!(pipes.last_words(), None);
-        let note = |text: &str| {
-            let mut streams = lock(&pipes.0);
-            streams[1].as_mut().unwrap().note_last(text.as_bytes());
-        };
-        note("short\n");
-        assert_eq!(pipes.last_words().as_deref(), Some("short"));
-        (0..500).for_each(|n| note(&format!("line {n}\n")));
-        let words = pipes.last_words().unwrap();
-        assert!(
-            words.starts_with("line ") && words.ends_with("line 499"),
-            "{words}"
-        );
-        assert!(words.len() <= LAST_WORDS);
-    }
-
-    proptest! {
-        #[test]
-        fn lines_are_the_same_however_they_come(
-            text in "[a-c\n]{0,60}",
-            cuts in prop::collection::vec(0..8_usize, 0..30),
-        ) {
-            let mut stream = stream();
-            let (mut lines, mut rest) = (Vec::new(), text.as_bytes());
-            for cut in cuts {
-                let (now, later) = rest.split_at(cut.min(rest.len()));
-                lines.extend(stream.lines(now));
-                rest = later;
-            }
-            lines.extend(stream.lines(rest));
-            let mut expected: Vec<Vec<u8>> = text.split('\n').map(|line| line.into()).collect();
-            let begun = expected.pop().unwrap_or_default();
-            prop_assert_eq!((lines, stream.begun), (expected, begun));
-        }
     }
 }

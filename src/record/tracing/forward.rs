@@ -8,7 +8,7 @@ use tracing_core::span::{Attributes, Current, Id, Record as Values};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
 
 use super::super::cut::{Fields, Room, cut};
-use super::super::forward::send;
+use super::super::sink::send;
 use super::spans::Spans;
 use super::{from_tracing, to_tracing};
 use crate::wire::{Facade, Level, Record, Value};
@@ -48,7 +48,7 @@ impl Subscriber for Forward {
     fn event(&self, event: &Event<'_>) {
         send(|room| {
             let metadata = event.metadata();
-            let mut said = Said::new(room);
+            let mut said = Taken::new(room);
             event.record(&mut said);
             let place = |text| cut(room.place(), text);
             Record {
@@ -100,13 +100,13 @@ impl Subscriber for Forward {
 }
 
 /// Takes the fields of an event.
-struct Said {
+struct Taken {
     room: Room,
     message: Option<String>,
     fields: Fields,
 }
 
-impl Said {
+impl Taken {
     fn new(room: Room) -> Self {
         Self {
             room,
@@ -121,7 +121,7 @@ fn is_message(field: &Field) -> bool {
     field.name() == "message"
 }
 
-impl Visit for Said {
+impl Visit for Taken {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.fields.push(field.name(), Value::F64(value));
     }

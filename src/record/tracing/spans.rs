@@ -10,7 +10,7 @@ use tracing_core::span::{Attributes, Current, Id, Record as Values};
 use tracing_core::{Event, Metadata};
 
 use super::super::cut::{Room, cut};
-use super::super::forward::room;
+use super::super::sink::room;
 use crate::primitives::plain::{Mutex, lock};
 
 /// How many spans around an event are named: the innermost.

@@ -1,6 +1,8 @@
 //! What was chosen, checked, in the terms of those who go by it.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::output::Stdio;
@@ -62,7 +64,6 @@ impl ProcessPoolExecutorBuilder {
             .unwrap_or_else(|| default_workers().max(self.min_workers.unwrap_or(0)));
         let min_workers = self.min_workers.unwrap_or(max_workers);
         check_workers(min_workers, max_workers)?;
-        let is_captured = [self.stdout, self.stderr].contains(&Stdio::Capture);
         Ok(Policy {
             min_workers,
             max_workers,
@@ -73,7 +74,7 @@ impl ProcessPoolExecutorBuilder {
                 max_growth_kib: kib("max_growth_per_child", self.max_growth_per_child)?,
                 max_age_ns: limit("max_age_per_child", self.max_age_per_child)?,
             },
-            prefetch: !is_captured,
+            prefetch: !self.is_captured(),
             grace: Grace {
                 cancel_ns: nanoseconds(self.cancel_grace),
                 terminate_ns: nanoseconds(self.terminate_grace),
@@ -92,7 +93,7 @@ impl ProcessPoolExecutorBuilder {
         if let Some(niceness @ (..-20 | 20..)) = self.niceness {
             return refuse("nice", "from -20 to 19", niceness);
         }
-        let directory = self.directory.clone().map(OsStringExt::into_vec);
+        let directory = self.directory.clone().map(OsString::into_vec);
         if let Some(directory) = &directory
             && (directory.is_empty() || directory.contains(&0) || directory.len() > MAX_DIRECTORY)
         {
@@ -103,6 +104,12 @@ impl ProcessPoolExecutorBuilder {
                 format!("{value:?}"),
             );
         }
+        // Workers that are started later shall find themselves where the first ones did.
+        let directory = directory.map(|path| {
+            let path = PathBuf::from(OsString::from_vec(path));
+            let path = std::path::absolute(&path).unwrap_or(path);
+            path.into_os_string().into_vec()
+        });
         let mut cpus = Vec::new();
         if let Some(chosen) = &self.cpus {
             if chosen.is_empty() {
@@ -125,6 +132,11 @@ impl ProcessPoolExecutorBuilder {
             cpus,
             directory,
         })
+    }
+
+    /// Whether lines are cut out of a stream, and counted to the task that runs.
+    pub(super) fn is_captured(&self) -> bool {
+        [self.stdout, self.stderr].contains(&Stdio::Capture)
     }
 
     /// Everything else.
@@ -161,8 +173,7 @@ impl ProcessPoolExecutorBuilder {
         if let Some(value) = values.find(|value| value.as_encoded_bytes().contains(&0)) {
             return refuse("env", "a value without a zero byte", format!("{value:?}"));
         }
-        let is_captured = [self.stdout, self.stderr].contains(&Stdio::Capture);
-        match (&self.on_output, is_captured) {
+        match (&self.on_output, self.is_captured()) {
             (None, true) => refuse("on_output", "set where a stream is captured", "nothing"),
             (Some(_), false) => {
                 let must_be = "left alone where neither `stdout` nor `stderr` is captured";

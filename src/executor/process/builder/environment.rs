@@ -56,8 +56,8 @@ impl ProcessPoolExecutorBuilder {
         self
     }
 
-    /// The workers' working directory; a relative path counts from where this process is when a worker is started. Default: where
-    /// this process is then.
+    /// The workers' working directory; a relative path counts from where this process is when the pool is built. Default: where
+    /// this process is when a worker is started.
     ///
     /// A worker that cannot enter it cannot start, and says so: [`BuildError::CannotStart`](crate::BuildError::CannotStart).
     ///

@@ -72,7 +72,8 @@ impl ProcessPoolExecutorBuilder {
     ///
     /// From the second such death of a single worker on there is a pause before the next start: 20 ms, twice as long each time, a
     /// second at most. A task that was running when its worker ended counts as begun: tasks that crash, however many, do not
-    /// break a pool.
+    /// break a pool. A task that three workers died of before they had begun it is given up, and that they died counts here:
+    /// with less than 3 restarts such a task may break the pool.
     ///
     /// ```
     /// let builder = procession::ProcessPoolExecutor::builder().max_restarts(20);

@@ -42,6 +42,7 @@ impl Pool {
                     }
                 }
                 Action::Complete { task, mut job, end } => {
+                    let is_cancelled = matches!(end, End::Cancelled);
                     let error = match end {
                         End::Finished | End::Lost | End::GivenUp => TaskError::Abandoned,
                         End::Cancelled => TaskError::Cancelled {
@@ -56,7 +57,10 @@ impl Pool {
                     };
                     // Those that finished, were lost or given up have had their answers.
                     job.end(&error, &mut effects.endings);
-                    effects.jobs.push(job);
+                    match is_cancelled {
+                        true => effects.cancelled.push(job),
+                        false => effects.jobs.push(job),
+                    }
                 }
                 Action::Retire { worker } => match inner.links.get(&worker).cloned() {
                     Some(link) => {
@@ -118,7 +122,9 @@ impl Pool {
 
     /// Under the lock: this thread has something to carry out before the pool may end.
     pub(super) fn note_endings(&self, effects: &mut Effects) {
-        let has_endings = !effects.endings.is_empty() || !effects.jobs.is_empty();
+        let has_endings = !effects.endings.is_empty()
+            || !effects.jobs.is_empty()
+            || !effects.cancelled.is_empty();
         if has_endings && !effects.is_noted {
             effects.is_noted = true;
             self.carrying.fetch_add(1, Ordering::SeqCst);
@@ -130,11 +136,12 @@ impl Pool {
         let Effects {
             endings,
             jobs,
+            cancelled,
             flush,
             wake_reactor,
             is_ready,
             close_gate,
-            is_noted,
+            mut is_noted,
             fresh,
             may_read,
             records,
@@ -151,7 +158,6 @@ impl Pool {
                 link.expect_results();
             }
         }
-        let mut is_noted = is_noted;
         // What is completed here can be seen at once; lines and records that came before may be waiting still.
         let is_behind = self.output.is_behind();
         let (behind, now) = if is_behind {
@@ -164,12 +170,14 @@ impl Pool {
             (Endings::new(), endings)
         };
         // First the permits: whoever sees the end of a task may count on its room.
-        let jobs = (!behind.is_empty()).then_some(jobs);
+        drop(cancelled);
+        if behind.is_empty() {
+            drop(jobs);
+        } else {
+            self.complete_behind_output(jobs, behind, std::mem::take(&mut is_noted));
+        }
         for (future, outcome) in now {
             future.complete(outcome);
-        }
-        if let Some(jobs) = jobs {
-            self.complete_behind_output(jobs, behind, std::mem::take(&mut is_noted));
         }
         let mut wake_reactor = wake_reactor;
         if let Some(error) = close_gate {

@@ -18,6 +18,8 @@ pub(in crate::executor::process) struct Effects {
     pub(super) endings: Endings,
     /// Dropped before the endings are told: their permits come back.
     pub(super) jobs: Jobs,
+    /// The same for those that were cancelled, whose ends wait for no output.
+    pub(super) cancelled: Jobs,
     pub(super) flush: SmallVec<[Arc<Link>; 2]>,
     pub(super) wake_reactor: bool,
     pub(super) is_ready: bool,

@@ -26,7 +26,7 @@ impl Pool {
         lock(&self.state).links.get(&worker).cloned()
     }
 
-    /// The workers to be started now; each is answered by [`Pool::started`] or [`Pool::gone`].
+    /// The workers to be started now; each is answered by [`Pool::started`], [`Pool::not_started`] or [`Pool::gone`].
     pub(in crate::executor::process) fn take_to_start(&self) -> Vec<WorkerId> {
         std::mem::take(&mut lock(&self.state).to_start)
     }
@@ -125,7 +125,6 @@ impl Pool {
         self.output.thread.finish();
         // Done before, unless the reactor ended before the workers were ready.
         self.ready.complete(Ok(Vec::new()));
-        self.ready.complete(Ok(Vec::new()));
         self.ended.complete(Ok(Vec::new()));
     }
 
@@ -200,7 +199,7 @@ impl Pool {
         }
     }
 
-    /// What the scheduler calls broken, and nobody has named a reason for.
+    /// Why the pool broke.
     pub(super) fn reason(inner: &Inner) -> Arc<BuildError> {
         inner.broken.clone().unwrap_or_else(|| {
             let Death {
