@@ -35,6 +35,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             if is_prime? { "prime" } else { "not prime" }
         );
     }
-    println!("{} workers, {:.1?}", pool.max_workers(), begun.elapsed());
+    println!("workers: {}, {:.1?}", pool.max_workers(), begun.elapsed());
     Ok(())
 }

@@ -139,9 +139,43 @@ impl Record {
             self.message.as_deref().unwrap_or(NOT_TEXT)
         );
         if let Some(backtrace) = &self.backtrace {
-            eprintln!("{backtrace}");
+            eprintln!("{}", trace(backtrace));
         }
     }
+}
+
+/// A backtrace, without what std does to panic and what this crate does to call a function; all of it, if
+/// `RUST_BACKTRACE` is `full`.
+fn trace(backtrace: &Backtrace) -> String {
+    let all = backtrace.to_string();
+    match std::env::var_os("RUST_BACKTRACE") {
+        Some(value) if value == "full" => all,
+        _ => trimmed(&all).to_owned(),
+    }
+}
+
+/// From behind the last frame of the panic to before the first of this crate's, where both can be told.
+fn trimmed(all: &str) -> &str {
+    let mut start = 0;
+    let mut is_panicking = false;
+    let mut at = 0;
+    for line in all.split_inclusive('\n') {
+        // "  17: a::path" is a frame; "at a/file.rs:3:5" below it is where.
+        let name = line.split_once(": ").and_then(|(number, name)| {
+            let is_number = number.trim().bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then_some(name)
+        });
+        match name {
+            Some(name) if name.starts_with("core::panicking::") => is_panicking = true,
+            Some(name) if is_panicking && name.contains("procession::registry::") => {
+                return &all[start..at];
+            }
+            Some(_) if is_panicking && start == 0 => start = at,
+            _ => {}
+        }
+        at += line.len();
+    }
+    &all[start..]
 }
 
 /// Whether the process aborts after this panic, as far as stable Rust lets one tell: in a build
@@ -169,7 +203,7 @@ fn panicked(payload: Box<dyn Any + Send>, record: Option<Record>) -> TaskFailure
     TaskFailure::Panicked {
         message: message.unwrap_or_else(|| NOT_TEXT.to_owned()),
         location,
-        backtrace: backtrace.map(|backtrace| backtrace.to_string()),
+        backtrace: backtrace.map(|backtrace| trace(&backtrace)),
     }
 }
 

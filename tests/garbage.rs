@@ -23,6 +23,8 @@ fn main() {
             .collect();
         cases.extend(support::tests![
             a_worker_that_closes_its_pipe_and_goes_on_is_killed,
+            a_task_that_closes_its_workers_pipe_and_returns_is_named,
+            an_answer_to_more_items_than_were_sent_is_not_taken_apart,
             a_worker_that_ends_within_a_frame_is_named_with_its_end,
             half_a_frame_does_not_keep_a_pool_from_ending,
             a_claimed_length_is_not_allocated,
@@ -255,6 +257,13 @@ fn close_results() {
     hang()
 }
 
+#[procession::task]
+fn close_results_and_return() {
+    close(own(|target, flags| {
+        target.starts_with("pipe:") && flags & 3 == 1
+    }));
+}
+
 /// Closes everything that is open but for the standard streams, as a program may that wants to be
 /// alone.
 #[procession::task]
@@ -419,6 +428,30 @@ fn a_worker_that_closes_its_pipe_and_goes_on_is_killed() {
     assert_eq!(next.wait().unwrap(), 42);
 }
 
+fn a_task_that_closes_its_workers_pipe_and_returns_is_named() {
+    let pool = pool(1);
+    let guilty = pool.submit(close_results_and_return, ()).unwrap();
+    let (_, what) = malformed(guilty.wait().map(|()| 0));
+    assert_eq!(what, "closed its result pipe");
+    assert_eq!(pool.submit(answer, ()).unwrap().wait().unwrap(), 42);
+}
+
+/// Two bytes each in the pipe.
+fn an_answer_to_more_items_than_were_sent_is_not_taken_apart() {
+    const COUNT: usize = 4 << 20;
+    let mut payload = vec![0, 0x80, 0x80, 0x80, 0x02];
+    payload.extend([2, 0].repeat(COUNT));
+    let pool = pool(1);
+    let bytes = Header::of(kind::PART).with(&payload);
+    let before = peak_of_memory();
+    let guilty = pool.submit(write_raw, (bytes, Then::Return)).unwrap();
+    let (_, what) = malformed(guilty.wait());
+    assert_eq!(what, format!("sent {COUNT} items of a chunk of at most 0"));
+    let grown = peak_of_memory() - before;
+    // The frame, on its way there and back.
+    assert!(grown < 64 << 10, "{grown} kB");
+}
+
 fn a_worker_that_closes_everything_is_lost() {
     let pool = pool(1);
     let guilty = pool.submit(close_everything, ()).unwrap();
@@ -481,12 +514,16 @@ fn a_claimed_length_is_not_allocated() {
         .unwrap();
     assert!(matches!(guilty.wait(), Err(TaskError::WorkerLost(_))));
     assert_eq!(pool.submit(answer, ()).unwrap().wait().unwrap(), 42);
+    let peak = peak_of_memory();
+    assert!(peak < 1 << 20, "{peak} kB");
+}
+
+/// In kB.
+fn peak_of_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("the status of this process");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak: u64 = peak
-        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
-        .expect("the peak of memory");
-    assert!(peak < 1 << 20, "{peak} kB");
+    peak.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+        .expect("the peak of memory")
 }
 
 /// What a worker says about the task that it runs is believed: it is what runs it.

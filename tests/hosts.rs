@@ -6,12 +6,14 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use procession::{
-    BuildError, EndOfWorker, Future, ProcessPoolExecutor, SubmitError, TaskError, WorkerLost,
+    BuildError, EndOfWorker, Future, ProcessPoolExecutor, Shutdown, SubmitError, TaskError,
+    WorkerLost,
 };
 use programs::{begin, describe, finish, program, programs};
 use rustix::process::{
@@ -34,6 +36,8 @@ fn main() {
         returns_at_once,
         runs_out_while_replacing,
         witnesses_a_kill,
+        forks,
+        uses_its_terminal,
     ]);
     support::run(|| {
         support::tests![
@@ -43,6 +47,9 @@ fn main() {
             nobody_outlives_a_killed_driver_with_grandchildren,
             nobody_outlives_a_killed_driver_with_nested_pools,
             nobody_outlives_a_killed_driver_with_starting_workers,
+            a_process_that_is_forked_off_keeps_no_worker_alive,
+            a_process_that_is_forked_off_leaves_the_pool_alone,
+            workers_may_use_the_terminal_from_the_background,
             a_driver_does_not_die_of_writing_to_a_dead_worker,
             ignored_children_cost_their_status_and_nothing_else,
             a_host_that_reaps_everything_costs_the_status_and_nothing_else,
@@ -247,6 +254,93 @@ fn nobody_outlives_a_killed_driver_with_nested_pools() {
 
 fn nobody_outlives_a_killed_driver_with_starting_workers() {
     kill_a_driver("starting", 0);
+}
+
+// ---- hosts that fork ----
+
+/// Forks, as a daemon that it starts would be, which lives on for ever; says who is who, and is killed.
+fn forks() {
+    procession::init();
+    let pool = pool(1);
+    let worker = pool.submit(pid, ()).unwrap().wait().unwrap();
+    // SAFETY: the new process has this thread alone, which does nothing but wait.
+    let forked = unsafe { libc::fork() };
+    if forked == 0 {
+        loop {
+            std::thread::park();
+        }
+    }
+    println!("{worker}\n{forked}");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Whose descriptors are copies of the driver's.
+fn a_process_that_is_forked_off_keeps_no_worker_alive() {
+    let mut driver = begin(&mut program("forks"));
+    let mut number = || driver.line().expect("a pid").parse::<u32>().expect("a pid");
+    let (worker, forked) = (number(), number());
+    driver.child.kill().expect("to kill the driver");
+    driver.child.wait().expect("its end");
+    until("the worker to end", || {
+        matches!(support::state_of(worker), None | Some('Z'))
+    });
+    support::signal(forked, libc::SIGKILL);
+}
+
+fn a_process_that_is_forked_off_leaves_the_pool_alone() {
+    let pool = pool(1);
+    let future = pool.submit(answer, ()).unwrap();
+    let worker = pool.submit(pid, ()).unwrap().wait().unwrap();
+    awaiting("the process that is forked off");
+    let mut held = Some(pool);
+    let code = support::in_a_fork(|| {
+        let pool = held.take().expect("the pool");
+        let refused = pool.submit(answer, ());
+        let is_refused = matches!(refused, Err(SubmitError::Forked));
+        let is_left = !future.cancel() && pool.shutdown(Shutdown::Kill, None).is_err();
+        drop(pool);
+        support::exit_at_once(if is_refused && is_left { 3 } else { 4 });
+    });
+    assert_eq!(code, 3);
+    let pool = held.expect("the pool");
+    assert_eq!(future.wait().unwrap(), 42);
+    assert_eq!(pool.submit(pid, ()).unwrap().wait().unwrap(), worker);
+}
+
+// ---- hosts at a terminal ----
+
+/// Changes the settings of the terminal, from the background, and reads what is typed. Says how both went.
+#[procession::task]
+fn use_the_terminal() -> (bool, Option<i32>) {
+    let mut terminal = std::fs::File::open("/dev/tty").expect("the terminal");
+    let settings = rustix::termios::tcgetattr(&terminal).expect("its settings");
+    let changed =
+        rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &settings);
+    let read = std::io::Read::read(&mut terminal, &mut [0]);
+    (
+        changed.is_ok(),
+        read.err().and_then(|error| error.raw_os_error()),
+    )
+}
+
+fn uses_its_terminal() {
+    procession::init();
+    support::sit_down_at(Path::new(&std::env::args().nth(1).unwrap()));
+    let pool = pool(1);
+    let used = pool.submit(use_the_terminal, ()).unwrap().wait();
+    println!("{used:?}.");
+}
+
+fn workers_may_use_the_terminal_from_the_background() {
+    let terminal = support::Terminal::new();
+    let mut command = program("uses_its_terminal");
+    let mut driver = command.arg(terminal.path()).spawn().expect("the driver");
+    let said = terminal.read_until(".\r\n");
+    assert_eq!(said, format!("Ok((true, Some({}))).\r\n", libc::EIO));
+    awaiting("the driver");
+    assert!(driver.wait().expect("its end").success());
 }
 
 // ---- hosts that are not kind to their children ----

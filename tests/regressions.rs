@@ -29,6 +29,9 @@ fn main() {
             a_shutdown_leaves_nothing_to_come,
             a_shutdown_waits_for_what_another_one_has_to_tell,
             a_shutdown_by_a_waker_does_not_wait_for_itself,
+            a_drop_by_a_waker_does_not_wait_for_the_thread_that_called_it,
+            a_shutdown_by_a_waker_for_room_does_not_wait_for_its_thread,
+            a_shutdown_by_a_waker_of_another_pool_waits,
             a_shutdown_by_a_task_of_threads_does_not_wait_for_itself,
             a_shutdown_by_a_callback_waits_for_the_other_tasks,
             a_kill_ends_a_task_that_left_its_group,
@@ -42,6 +45,8 @@ fn main() {
             a_death_between_two_items_costs_at_most_one,
             a_cancelled_chunk_does_not_go_on_elsewhere,
             a_late_map_says_so_with_nothing_submitted,
+            an_endless_map_of_refused_items_gives_them_one_by_one,
+            a_map_that_has_ended_keeps_no_room,
             items_left_out_at_a_deadline_were_not_cancelled,
             a_line_of_an_item_is_not_cut_by_the_end_of_the_one_before,
             what_has_been_cancelled_is_cancelled_whatever_is_printed,
@@ -288,6 +293,70 @@ fn a_shutdown_by_a_waker_does_not_wait_for_itself() {
     awaiting("the end of the pool that a waker has shut down");
     pool.shutdown(Shutdown::Wait, None).unwrap();
     assert!(matches!(pool.submit(echo, 1), Err(SubmitError::ShutDown)));
+}
+
+/// The last handle goes with a waker, on a thread that completes futures: one that cancels, or that waits for another task.
+fn a_drop_by_a_waker_does_not_wait_for_the_thread_that_called_it() {
+    for cancels in [true, false] {
+        awaiting("the end of a pool that a waker drops");
+        let pool = pool(1);
+        let keeper = GateKeeper::new();
+        let first = pool.submit(pass, (keeper.gate(), 0)).unwrap();
+        let mut second = pool.submit(pass, (keeper.gate(), 1)).unwrap();
+        keeper.arrival();
+        let ended = pool.submit(echo, 3).unwrap();
+        let waker = waker(move || drop(pool));
+        let mut context = Context::from_waker(&waker);
+        assert!(Pin::new(&mut second).poll(&mut context).is_pending());
+        drop(waker);
+        if cancels {
+            assert!(second.cancel());
+            keeper.open(1);
+        } else {
+            keeper.open(2);
+            assert_eq!(second.wait().unwrap(), 1);
+        }
+        assert_eq!(first.wait().unwrap(), 0);
+        assert_eq!(ended.wait().unwrap(), 3);
+    }
+    until("the pools to be gone", || support::children().is_empty());
+}
+
+/// The permit comes back on the thread that has read the result.
+fn a_shutdown_by_a_waker_for_room_does_not_wait_for_its_thread() {
+    let builder = ProcessPoolExecutor::builder().max_workers(1).max_pending(1);
+    let pool = Arc::new(builder.build().unwrap());
+    let first = pool.submit(echo, 1).unwrap();
+    let ended = Arc::new(Mutex::new(None));
+    let waker = waker({
+        let (pool, ended) = (pool.clone(), ended.clone());
+        move || *ended.lock().unwrap() = Some(pool.shutdown(Shutdown::Kill, None).is_err())
+    });
+    let mut entering = Box::pin(pool.submit_async(echo, 2));
+    let mut context = Context::from_waker(&waker);
+    if entering.as_mut().poll(&mut context).is_pending() {
+        awaiting("the first task");
+        first.wait().unwrap();
+        until("the waker to be called", || ended.lock().unwrap().is_some());
+    }
+}
+
+fn a_shutdown_by_a_waker_of_another_pool_waits() {
+    let (one, other) = (pool(1), pool(1));
+    let mut future = one.submit(pid, ()).unwrap();
+    let busy = other.submit(echo, 5).unwrap();
+    let ended = Arc::new(Mutex::new(None));
+    let waker = waker({
+        let ended = ended.clone();
+        move || *ended.lock().unwrap() = Some(other.shutdown(Shutdown::Wait, None).is_ok())
+    });
+    let mut context = Context::from_waker(&waker);
+    if Pin::new(&mut future).poll(&mut context).is_pending() {
+        awaiting("the waker of the other pool");
+        until("the other pool to end", || ended.lock().unwrap().is_some());
+        assert_eq!(*ended.lock().unwrap(), Some(true));
+        assert!(busy.is_done());
+    }
 }
 
 fn a_shutdown_by_a_task_of_threads_does_not_wait_for_itself() {
@@ -598,6 +667,50 @@ fn a_late_map_says_so_with_nothing_submitted() {
             "nothing is late where nothing is to come"
         );
     }
+}
+
+/// None of them gets a task, so that no number of tasks ends the pulling.
+fn an_endless_map_of_refused_items_gives_them_one_by_one() {
+    let builder = ProcessPoolExecutor::builder().max_workers(1);
+    let pool = builder.max_frame(4096).build().unwrap();
+    let pulled = AtomicUsize::new(0);
+    let inputs = std::iter::repeat_with(|| {
+        pulled.fetch_add(1, Ordering::SeqCst);
+        Step::Print("x".repeat(5000))
+    });
+    let mut map = pool.map(step, inputs).buffersize(2);
+    for given in 1..=10 {
+        awaiting("an item that is refused");
+        match map.next() {
+            Some(Err(TaskError::Refused(SubmitError::TooLarge { .. }))) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(pulled.load(Ordering::SeqCst) <= given + 2);
+    }
+}
+
+fn a_map_that_has_ended_keeps_no_room() {
+    let builder = ProcessPoolExecutor::builder().max_workers(1);
+    let pool = builder.max_pending(2).build().unwrap();
+    let keeper = GateKeeper::new();
+    let full = [0, 1].map(|label| pool.submit(pass, (keeper.gate(), label)).unwrap());
+    let mut stream = pin!(pool.map(echo, [1]).stream());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(stream.as_mut().poll_next(&mut context).is_pending());
+    keeper.open(2);
+    assert!(full.iter().all(|future| future.wait().is_ok()));
+    awaiting("the item of the map");
+    let item = futures::executor::block_on(std::future::poll_fn(|context| {
+        stream.as_mut().poll_next(context)
+    }));
+    assert_eq!(item.unwrap().unwrap(), 1);
+    assert!(matches!(
+        stream.as_mut().poll_next(&mut context),
+        Poll::Ready(None)
+    ));
+    let held = [2, 3].map(|label| pool.try_submit(pass, (keeper.gate(), label)).unwrap());
+    keeper.open(2);
+    assert!(held.iter().all(|future| future.wait().is_ok()));
 }
 
 /// A chunk whose worker has been asked to stop, because of the deadline, ends by itself in good order: what it left

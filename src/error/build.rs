@@ -105,7 +105,7 @@ pub enum BuildError {
     },
     /// A worker's initializer was not done within `initializer_timeout`.
     #[error(
-        "the initializer `{function}` was not done within {initializer_timeout:?} in worker {pid}"
+        "the initializer `{function}` was not done within the `initializer_timeout` of {initializer_timeout:?} in worker {pid}"
     )]
     InitializerTimeout {
         /// The registered name of the initializer.
@@ -117,7 +117,7 @@ pub enum BuildError {
     },
     /// A worker did not say hello within `start_timeout`.
     #[error(
-        "worker {pid} did not say hello within {start_timeout:?}: does `main` call `procession::init()` first?"
+        "worker {pid} did not come to `procession::init()` within the `start_timeout` of {start_timeout:?}: is that the first line of `main`?"
     )]
     NoHello {
         /// The worker's process.
@@ -145,7 +145,9 @@ pub enum BuildError {
     },
     /// Workers died again and again before they had finished, or at least begun, anything.
     #[error(
-        "worker {pid} {end}, the last of {deaths} in a row before anything was finished or begun{}",
+        "worker {pid} {end}{}, the last of {deaths} that ended in a row, with no task finished or begun in between \
+         (`max_restarts` allows no more){}",
+        during(initializer.as_deref()),
         quote(last_words.as_deref())
     )]
     WorkersKeepDying {
@@ -155,6 +157,8 @@ pub enum BuildError {
         pid: u32,
         /// How the last one ended.
         end: EndOfWorker,
+        /// The registered name of the initializer, if that is what it ran.
+        initializer: Option<String>,
         /// What it last wrote to its standard error, where that is kept.
         last_words: Option<Arc<str>>,
     },
@@ -169,9 +173,14 @@ pub enum BuildError {
 /// What a worker was at that was not ready.
 fn when(initializer: Option<&str>) -> String {
     match initializer {
-        Some(function) => format!("while it ran the initializer `{function}`"),
+        Some(_) => during(initializer).trim_start().to_owned(),
         None => "before it was ready: does `main` call `procession::init()` first?".to_owned(),
     }
+}
+
+fn during(initializer: Option<&str>) -> String {
+    let during = |function| format!(" while it ran the initializer `{function}`");
+    initializer.map_or_else(String::new, during)
 }
 
 /// The end of a message, with a worker's last words.

@@ -22,9 +22,7 @@ use super::explain;
 #[non_exhaustive]
 pub enum SubmitError {
     /// The function is not registered.
-    #[error(
-        "`{type_name}` is not registered: put `#[procession::task]` above it, or `procession::register!({type_name});` beside it"
-    )]
+    #[error("`{type_name}` {}", remedy(type_name))]
     NotRegistered {
         /// The function, as the compiler names it.
         type_name: &'static str,
@@ -82,6 +80,9 @@ pub enum SubmitError {
         /// The limit.
         max_pending: usize,
     },
+    /// This process was forked off, without exec, by the one that built the executor: the workers are that one's.
+    #[error("the executor belongs to the process that this one was forked from")]
+    Forked,
     /// `shutdown` was called.
     #[error("the executor has been shut down")]
     ShutDown,
@@ -90,7 +91,7 @@ pub enum SubmitError {
     Broken(String),
     /// Retries were asked for, of a function that is registered as not repeatable.
     #[error(
-        "`retries` must be 0 for `{function}`, which is registered as not repeatable, not {retries}"
+        "`retries` must be 0 for `{function}`, which is registered with `repeatable = false`, not {retries}"
     )]
     NotRepeatable {
         /// The registered name of the function.
@@ -114,6 +115,23 @@ pub enum SubmitError {
         /// What it was.
         value: String,
     },
+}
+
+/// What to do about a function that is not registered.
+fn remedy(type_name: &str) -> String {
+    const ATTRIBUTE: &str = "put `#[procession::task]` above it";
+    let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"_:".contains(&byte);
+    if type_name.contains("{{closure}}") {
+        format!(
+            "is a closure, which is not to be had in another process: make it a function, and {ATTRIBUTE}"
+        )
+    } else if type_name.bytes().all(is_path) {
+        format!(
+            "is not registered: {ATTRIBUTE}, or `procession::register!({type_name});` beside it"
+        )
+    } else {
+        "is not registered: name it in `procession::register!(…);`, where it is a method or generic by its full path".to_owned()
+    }
 }
 
 impl SubmitError {

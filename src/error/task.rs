@@ -272,6 +272,9 @@ pub struct TimeLimit {
     pub run_time: Option<Duration>,
     /// How many times the task was begun.
     pub attempts: u32,
+    /// What the worker that was ended last wrote to its standard error, where that is
+    /// [kept](crate::ProcessPoolExecutorBuilder::stderr); with [`Stdio::Tee`](crate::Stdio::Tee) perhaps for an earlier task.
+    pub last_words: Option<Arc<str>>,
     /// Whether the function may have been called.
     pub may_have_run: bool,
 }
@@ -333,6 +336,10 @@ impl fmt::Display for TimeLimit {
             )?,
         }
         super::write_attempts(f, self.attempts)?;
-        f.write_str(")")
+        f.write_str(")")?;
+        match &self.last_words {
+            Some(words) => write!(f, "; its last words: {}", words.trim_end()),
+            None => Ok(()),
+        }
     }
 }

@@ -47,7 +47,7 @@ pub struct WorkerLost {
     /// this program's own peak cannot be told.
     pub peak_memory: Option<u64>,
     /// What the worker last wrote to its standard error, where that is
-    /// [kept](crate::ProcessPoolExecutorBuilder::stderr).
+    /// [kept](crate::ProcessPoolExecutorBuilder::stderr); with [`Stdio::Tee`](crate::Stdio::Tee) perhaps for an earlier task.
     pub last_words: Option<Arc<str>>,
     /// Whether the function may have been called.
     pub may_have_run: bool,

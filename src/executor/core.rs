@@ -96,6 +96,11 @@ pub(crate) trait Core: Host {
     /// Whether `Kill` ends what runs: processes can be killed, threads cannot.
     fn can_kill(&self) -> bool;
 
+    /// Whether this process was forked off by the one whose workers the executor has: then it is not this one's to end.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Whether the calling thread is one that the end of the executor waits for.
     fn is_own_thread(&self) -> bool;
 

@@ -92,7 +92,7 @@ pub trait Executor: Send + Sync + sealed::Sealed {
     fn shutdown(&self, how: Shutdown, deadline: Option<Duration>) -> Result<(), ShutdownError> {
         let core = &*self.handle().0;
         core.begin_shutdown(how);
-        if core.is_own_thread() {
+        if core.is_own_thread() || core.is_elsewhere() {
             return if core.ended().is_done() {
                 Ok(())
             } else {
@@ -177,6 +177,9 @@ pub(crate) mod sealed {
 /// panic unwinds, nobody is there to wait for the rest, and it is killed.
 pub(crate) fn drop_executor(handle: &Handle) {
     let core = handle.0.clone();
+    if core.is_elsewhere() {
+        return;
+    }
     core.begin_shutdown(if std::thread::panicking() {
         Shutdown::Kill
     } else {

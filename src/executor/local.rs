@@ -196,6 +196,7 @@ impl<R: Runner + 'static> Item<'_, R> {
             pid: None,
             run_time: None,
             attempts: tried,
+            last_words: None,
             may_have_run: tried > 0,
         }))
     }

@@ -260,7 +260,10 @@ macro_rules! options {
 
         /// Ends the map when this much time has passed since it was made: the next item is then
         /// [`TaskError::TimedOut`], the last one, and the rest is cancelled. What had ended in time is
-        /// still given.
+        /// still given, as far as it comes before the first that had not.
+        ///
+        /// It ends the waiting, and no task: what runs goes on, and keeps its worker. A limit that ends tasks is that of
+        /// [`call(f).timeout(t).map(…)`](crate::Call::timeout), for each item, or [`deadline`](crate::Call::deadline).
         ///
         /// For a stream, the limit is kept by a thread, `procession-timer`, that is there while one waits.
         ///

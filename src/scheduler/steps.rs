@@ -4,7 +4,7 @@
 //!    [`Grace::cancel_ns`](super::Grace), that is a result like any other, and the worker lives on.
 //! 2. *Condemned* ([`Pages::condemn`](super::Pages::condemn)): from here on the worker begins nothing else. Should the task
 //!    have ended meanwhile, this fails, and that was it. What waited behind the task goes to others. The worker
-//!    is asked to go, with the signal of [`Action::Terminate`](super::Action::Terminate), and has [`Grace::terminate_ns`](super::Grace) for it.
+//!    is asked to go, with the signal of [`Action::Terminate`], and has [`Grace::terminate_ns`](super::Grace) for it.
 //! 3. *Killed*.
 //!
 //! Whatever has been sent before the worker is gone still counts: a result that comes in time, at whichever step, is the task's.

@@ -75,6 +75,21 @@ impl ControlSocket {
         duplicate_beside(&self.0, taken).map(Self)
     }
 
+    /// The process that made this socket, if it is the one that started this process: something that becomes readable when that
+    /// ends. `None` also where the system cannot tell.
+    pub(crate) fn parent_at_other_end(&self) -> Option<OwnedFd> {
+        use rustix::process::{PidfdFlags, getppid, pidfd_open};
+        // None where it is in another namespace, and so is whoever made the socket.
+        let parent = getppid()?;
+        let maker = rustix::net::sockopt::socket_peercred(&self.0).ok()?.pid;
+        if maker != parent {
+            return None;
+        }
+        let process = pidfd_open(maker, PidfdFlags::empty()).ok()?;
+        // Asked after it has been opened: until this process gets another parent, the number is its parent's.
+        (getppid() == Some(maker)).then_some(process)
+    }
+
     /// Waits for one message. An empty one says that the peer is gone.
     pub(crate) fn receive(&self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         let mut bytes = vec![0; MAX_MESSAGE];

@@ -83,6 +83,11 @@ impl Pipe {
     }
 }
 
+/// Whether there is anything under this number. (Who owns a descriptor has not closed it, but others can.)
+pub(crate) fn is_open(fd: BorrowedFd<'_>) -> bool {
+    rustix::io::fcntl_getfd(fd).is_ok()
+}
+
 /// One `read(2)`, again if a signal came between.
 pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::io::read(fd, &mut *buffer))?)

@@ -3,6 +3,8 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::FdFlags;
 
@@ -205,6 +207,49 @@ pub(crate) fn name_process(name: &OsStr) {
 pub(crate) fn continue_when_parent_ends() {
     // A kernel that knows no such thing leaves a stopped worker to whoever stopped it.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
+}
+
+/// How often this process, or one that it comes from, has been forked off by another one since this was first asked.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// The process in which it was made. What that has started, a process that is forked off from it must leave alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home(u32);
+
+impl Home {
+    pub(crate) fn here() -> Self {
+        static WATCHED: Once = Once::new();
+        extern "C" fn note() {
+            FORKS.fetch_add(1, Ordering::Relaxed);
+        }
+        WATCHED.call_once(|| {
+            // SAFETY: the function lives for ever, and does what one that runs between fork and exec may do: it changes an
+            // atomic. https://man7.org/linux/man-pages/man3/pthread_atfork.3.html
+            // Should there be no memory to note it, forks are not noticed.
+            let _ = unsafe { libc::pthread_atfork(None, None, Some(note)) };
+        });
+        Self(FORKS.load(Ordering::Relaxed))
+    }
+
+    /// Whether this is another process, one that was forked off.
+    pub(crate) fn is_elsewhere(self) -> bool {
+        FORKS.load(Ordering::Relaxed) != self.0
+    }
+}
+
+/// Lets this process, which is never in the foreground of its terminal, use that all the same instead of being
+/// stopped: settings are changed, what is printed is printed, and a read fails. Left alone where somebody has already chosen.
+pub(crate) fn ignore_stops_by_terminal() {
+    for signal in [libc::SIGTTIN, libc::SIGTTOU] {
+        // SAFETY: the disposition that is set has no handler, so nothing is ever called.
+        // https://man7.org/linux/man-pages/man2/signal.2.html
+        unsafe {
+            let before = libc::signal(signal, libc::SIG_IGN);
+            if before != libc::SIG_DFL && before != libc::SIG_ERR {
+                libc::signal(signal, before);
+            }
+        }
+    }
 }
 
 /// Ends this process at once, and its process group with it if it leads one.

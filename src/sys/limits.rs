@@ -22,9 +22,9 @@ pub(crate) fn limit_address_space(bytes: u64) -> io::Result<()> {
     let (mapped, _) = MemoryGauge::open()?.read()?;
     if bytes < mapped.saturating_add(SPARE) {
         return Err(io::Error::other(format!(
-            "this program takes {} MiB from the start, and needs {} MiB to work with",
-            mapped.div_ceil(1 << 20),
-            SPARE >> 20
+            "at least {} MiB are needed, of which this program takes {} from the start",
+            (mapped + SPARE).div_ceil(1 << 20),
+            mapped.div_ceil(1 << 20)
         )));
     }
     limit(Resource::As, bytes)
@@ -201,10 +201,10 @@ pub(crate) fn note_failed_allocations_in(word: &'static AtomicU64) {
 }
 
 /// The handler: leaves its note, puts back what was there before, and returns. What raised the signal raises it again (the
-/// instruction is executed anew; `abort` insists), and then it is the business of whoever was there before.
+/// instruction is executed anew; what was sent is sent again from here), and then it is the business of whoever was there before.
 extern "C" fn note_and_step_aside(
     signal: libc::c_int,
-    _: *mut libc::siginfo_t,
+    information: *mut libc::siginfo_t,
     _: *mut libc::c_void,
 ) {
     // SAFETY: the address of this thread's own error number, which is always there.
@@ -221,5 +221,13 @@ extern "C" fn note_and_step_aside(
             // SAFETY: `previous` was filled by `sigaction` and is never freed; the call is one that a handler may make.
             unsafe { libc::sigaction(signal, previous, std::ptr::null_mut()) };
         }
+    }
+    // SAFETY: the handler is installed with `SA_SIGINFO`, so that the system passes a valid pointer, if any.
+    let is_sent =
+        unsafe { information.as_ref() }.is_some_and(|information| information.si_code <= 0);
+    if is_sent {
+        // Nobody would send it a second time.
+        // SAFETY: a call that a handler may make.
+        unsafe { libc::raise(signal) };
     }
 }

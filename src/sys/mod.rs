@@ -28,14 +28,14 @@ pub(crate) use cgroup::OomKills;
 pub(crate) use clock::{deadline_after, instant_at, monotonic_ns};
 pub(crate) use control::{ControlSocket, pair as control_pair};
 pub(crate) use descriptors::{
-    Doorbell, Pipe, duplicate_beside, fork_of, is_lack_of_descriptors, null, pipe, read, readable,
-    write,
+    Doorbell, Pipe, duplicate_beside, fork_of, is_lack_of_descriptors, is_open, null, pipe, read,
+    readable, write,
 };
 pub(crate) use host::{
-    adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,
-    end_now, environment, flush_standard_streams, name_process, number_of, place_at,
-    remove_from_environment, say_on_standard_input, take_standard_input, tell_user,
-    with_signals_blocked, write_to_stderr, write_to_stdout,
+    Home, adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,
+    end_now, environment, flush_standard_streams, ignore_stops_by_terminal, name_process,
+    number_of, place_at, remove_from_environment, say_on_standard_input, take_standard_input,
+    tell_user, with_signals_blocked, write_to_stderr, write_to_stdout,
 };
 pub(crate) use limits::{
     ALLOCATION_FAILED, MemoryGauge, allow_cpu_time, enter_directory, limit_address_space,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use smallvec::SmallVec;
 
 use super::descriptors::{Doorbell, off_standard};
 
@@ -144,9 +145,11 @@ pub(crate) fn wait_for_room(fd: BorrowedFd<'_>) {
     while let Err(Errno::INTR) = poll(&mut list, None) {}
 }
 
-/// Waits until the other end of a socket is gone, whatever lies in it unread.
-pub(crate) fn wait_for_hangup(fd: BorrowedFd<'_>) {
-    let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+/// Waits until the other end of a socket is gone, whatever lies in it unread; or the process of this pidfd.
+pub(crate) fn wait_for_hangup(fd: BorrowedFd<'_>, process: Option<BorrowedFd<'_>>) {
+    let process = process.map(|process| PollFd::from_borrowed_fd(process, PollFlags::IN));
+    let socket = PollFd::from_borrowed_fd(fd, PollFlags::empty());
+    let mut list: SmallVec<[PollFd<'_>; 2]> = std::iter::once(socket).chain(process).collect();
     while let Err(Errno::INTR) = poll(&mut list, None) {}
 }
 

@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::control::ControlSocket;
 use super::descriptors::off_standard;
+use super::host::Home;
 use crate::primitives::plain::{Mutex, lock};
 
 /// What is executed as a worker.
@@ -149,6 +150,7 @@ pub(crate) fn spawn(
         pidfd: None,
         reaped: Mutex::new(None),
         was_killed: AtomicBool::new(false),
+        home: Home::here(),
     };
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => child.pidfd = Some(off_standard(pidfd)?),
@@ -196,6 +198,8 @@ pub(crate) struct Child {
     reaped: Mutex<Option<Reaped>>,
     /// Whether it was killed from here.
     was_killed: AtomicBool,
+    /// Whose child it is.
+    home: Home,
 }
 
 impl Child {
@@ -311,6 +315,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.kill_and_reap();
+        if !self.home.is_elsewhere() {
+            self.kill_and_reap();
+        }
     }
 }

@@ -179,6 +179,11 @@ impl<'a> PartReader<'a> {
         })
     }
 
+    /// How many items are to come.
+    pub(crate) fn left(&self) -> u32 {
+        self.left
+    }
+
     /// The index of the item that comes next.
     pub(crate) fn index(&self) -> u32 {
         self.index

@@ -34,6 +34,11 @@ impl ResultPipe {
         Self(Mutex::new(pipe))
     }
 
+    /// Whether it is a pipe still: tasks can close any descriptor of their process.
+    pub(super) fn is_open(&self) -> bool {
+        sys::is_open(lock(&self.0).as_fd())
+    }
+
     /// Writes frames, with as few calls as the pipe allows.
     pub(super) fn write(&self, mut frames: &[u8]) -> io::Result<()> {
         let pipe = lock(&self.0);

@@ -63,12 +63,16 @@ enum Over {
     Condemned,
     /// The driver sent something that is not of the protocol.
     Malformed(String),
+    /// A pipe to the driver is not what it was: a task closed it.
+    Pipe(io::Error),
 }
 
 impl From<io::Error> for Over {
-    /// Reading from the driver or writing to it fails only when it is gone.
-    fn from(_: io::Error) -> Self {
-        Self::DriverGone
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::DriverGone,
+            _ => Self::Pipe(error),
+        }
     }
 }
 
@@ -110,6 +114,19 @@ impl Server {
             // It would be ended a moment later.
             Err(Over::Condemned) => std::process::exit(0),
             Ok(()) | Err(Over::DriverGone) => sys::die_with_group(),
+            Err(Over::Pipe(error)) => {
+                let pid = std::process::id();
+                sys::tell_user(format_args!(
+                    "worker {pid} stops: the pipe to its driver fails, did a task close it? {error}"
+                ));
+                if self.answers.results.is_open() {
+                    sys::end_now(1);
+                }
+                // The driver sees that this pipe has been closed, and ends this process with that for a reason.
+                loop {
+                    std::thread::park();
+                }
+            }
             Err(Over::Malformed(what)) => {
                 sys::tell_user(format_args!("worker {} stops: {what}", std::process::id()));
                 sys::end_now(1)
@@ -285,7 +302,7 @@ impl Answers {
     fn no_memory(&mut self, len: u64, place: &Place) -> Result<bool, Over> {
         self.buffer.clear();
         let start = frame::begin(&mut self.buffer);
-        let message = format!("there is no memory for its {len} bytes");
+        let message = format!("there is no memory for its {len} bytes within `address_space`");
         self.answer(start, Err(TaskFailure::ArgumentNotDecoded(message)), place)
     }
 

@@ -77,6 +77,7 @@ fn prepare(control: &mut ControlSocket) -> io::Result<Option<Server>> {
     }
     name_process();
     sys::continue_when_parent_ends();
+    sys::ignore_stops_by_terminal();
     if setup.limits.address_space.is_some() {
         abort_without_backtraces()?;
     }
@@ -186,12 +187,14 @@ fn name_process() {
     sys::name_process(name.unwrap_or(OsStr::new("procession")));
 }
 
-/// A second thread waits for the driver's end of the control socket to close, and ends this process
+/// A second thread waits for the driver's end of the control socket to close, or for the driver to end, and ends this process
 /// and its group, whatever the first thread is doing. ("The parent's death" would be a signal to this
 /// process alone, and its children would stay.)
 fn watch_driver(control: Arc<ControlSocket>) -> io::Result<()> {
+    // A process that the driver forks off keeps its end open.
+    let driver = control.parent_at_other_end();
     let watch = move || {
-        sys::wait_for_hangup(control.as_fd());
+        sys::wait_for_hangup(control.as_fd(), driver.as_ref().map(AsFd::as_fd));
         sys::die_with_group()
     };
     // It calls two functions of the system's, and never one of the program's.

@@ -56,12 +56,14 @@ const REFUSED: &[(&str, &str, Change)] = &[
         it.max_age_per_child(Duration::ZERO)
     }),
     ("max_pending", "at least 1, not 0", |it| it.max_pending(0)),
-    ("max_frame", "from 4096 to isize::MAX, not 4095", |it| {
-        it.max_frame(4095)
-    }),
     (
         "max_frame",
-        "from 4096 to isize::MAX, not 18446744073709551615",
+        "from 4096 to isize::MAX bytes, not 4095",
+        |it| it.max_frame(4095),
+    ),
+    (
+        "max_frame",
+        "from 4096 to isize::MAX bytes, not 18446744073709551615",
         |it| it.max_frame(u64::MAX),
     ),
     ("timeout", "longer than zero, not 0 s", |it| {
@@ -81,27 +83,27 @@ const REFUSED: &[(&str, &str, Change)] = &[
     }),
     (
         "terminate_signal",
-        "a signal that a process can handle, not 0",
+        "from 1 to 31, and neither SIGKILL (9) nor SIGSTOP (19), not 0",
         |it| it.terminate_signal(0),
     ),
     (
         "terminate_signal",
-        "a signal that a process can handle, not -15",
+        "from 1 to 31, and neither SIGKILL (9) nor SIGSTOP (19), not -15",
         |it| it.terminate_signal(-15),
     ),
     (
         "terminate_signal",
-        "a signal that a process can handle, not 9",
+        "from 1 to 31, and neither SIGKILL (9) nor SIGSTOP (19), not 9",
         |it| it.terminate_signal(libc::SIGKILL),
     ),
     (
         "terminate_signal",
-        "a signal that a process can handle, not 19",
+        "from 1 to 31, and neither SIGKILL (9) nor SIGSTOP (19), not 19",
         |it| it.terminate_signal(libc::SIGSTOP),
     ),
     (
         "terminate_signal",
-        "a signal that a process can handle, not 77",
+        "from 1 to 31, and neither SIGKILL (9) nor SIGSTOP (19), not 77",
         |it| it.terminate_signal(77),
     ),
     ("address_space", "at least 1, not 0", |it| {
@@ -216,8 +218,8 @@ fn what_is_not_repeatable_is_not_retried() {
         assert_eq!(
             error.to_string(),
             format!(
-                "`retries` must be 0 for `faults::tasks::only_once`, which is registered as not \
-                 repeatable, not {times}"
+                "`retries` must be 0 for `faults::tasks::only_once`, which is registered with \
+                 `repeatable = false`, not {times}"
             )
         );
         let inline = InlineExecutor::new();

@@ -69,7 +69,7 @@ fn an_initializer_that_never_ends_is_given_up() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the initializer `faults::tasks::initialize_for_ever` was not done within 50ms in worker {pid}"
+            "the initializer `faults::tasks::initialize_for_ever` was not done within the `initializer_timeout` of 50ms in worker {pid}"
         )
     );
 }
@@ -118,6 +118,7 @@ fn a_pool_whose_replacements_all_die_breaks_and_names_the_last() {
         deaths: 3,
         pid,
         end: EndOfWorker::Exited(7),
+        initializer: Some(ref initializer),
         last_words: Some(ref words),
     } = reason
     else {
@@ -128,8 +129,8 @@ fn a_pool_whose_replacements_all_die_breaks_and_names_the_last() {
         (tried[3].clone(), "no licence left")
     );
     let text = format!(
-        "worker {pid} exited with code 7, the last of 3 in a row before anything was finished or begun \
-         (its last words: no licence left)"
+        "worker {pid} exited with code 7 while it ran the initializer `{initializer}`, the last of 3 that ended in a row, with no task finished or begun in between \
+         (`max_restarts` allows no more) (its last words: no licence left)"
     );
     assert_eq!(reason.to_string(), text);
     assert_eq!(
@@ -182,7 +183,8 @@ fn a_pool_without_restarts_breaks_with_the_first_useless_worker() {
         refused.is_some()
     });
     let text = format!(
-        "worker {idle} was ended by SIGKILL (signal 9), the last of 1 in a row before anything was finished or begun"
+        "worker {idle} was ended by SIGKILL (signal 9), the last of 1 that ended in a row, with no task finished or begun in \
+         between (`max_restarts` allows no more)"
     );
     assert_eq!(refused, Some(SubmitError::Broken(text)));
 }

@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Case> {
         it_may_be_asynchronous,
         its_failure_is_returned_by_build_in_its_own_words,
         its_panic_is_returned_by_build,
+        an_error_that_cannot_be_shown_is_one_of_build,
         its_death_is_returned_by_build,
         a_replaced_worker_runs_it_too,
         a_pool_breaks_when_it_fails_in_every_replacement,
@@ -85,6 +86,16 @@ fn its_panic_is_returned_by_build() {
             let text = error.to_string();
             assert!(text.contains("no database"), "{text}");
             assert!(text.contains("initialize_with_a_panic"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn an_error_that_cannot_be_shown_is_one_of_build() {
+    let builder = ProcessPoolExecutor::builder().max_workers(2);
+    match builder.initializer(fail_unspeakably, ()).build() {
+        Err(BuildError::Initializer { message, .. }) => {
+            assert_eq!(message, "what it returned panicked when it was read");
         }
         other => panic!("{other:?}"),
     }

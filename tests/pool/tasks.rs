@@ -251,3 +251,19 @@ pub(crate) async fn initialize_later() -> Result<(), String> {
     INITIALIZED.store(7, Ordering::SeqCst);
     Ok(())
 }
+
+/// Cannot be shown.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("it must not be spoken of")
+    }
+}
+
+/// An initializer.
+#[procession::task]
+pub(crate) fn fail_unspeakably() -> Result<(), Unspeakable> {
+    Err(Unspeakable)
+}

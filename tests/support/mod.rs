@@ -31,7 +31,7 @@ mod watchdog;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Once;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use procession::ProcessPoolExecutor;
@@ -158,6 +158,15 @@ pub(crate) fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("the test panicked")
         .to_owned()
+}
+
+/// Something is so, and is so for that long.
+pub(crate) fn stays(how_long: Duration, what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while begun.elapsed() < how_long {
+        assert!(is_so(), "{what}");
+        std::thread::yield_now();
+    }
 }
 
 /// Polls until `is_so`, for what the kernel finishes by itself in a moment. The watchdog bounds it.

@@ -14,9 +14,9 @@ use procession::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::programs::{self, Finished, finish, program};
-use super::support::{self, Case, GateKeeper, Log, awaiting, until};
+use super::support::{self, Case, GateKeeper, Log, awaiting, stays, until};
 use super::tasks::*;
-use super::{builder, lost, refused_parameter};
+use super::{builder, children, lost, refused_parameter};
 
 pub(crate) fn programs() -> Vec<programs::Entry> {
     programs::programs![prints_as_chosen, holds_its_output].into()
@@ -41,9 +41,11 @@ pub(crate) fn tests() -> Vec<Case> {
         a_handler_that_blocks_holds_up_futures_and_nothing_else,
         workers_wait_for_a_slow_handler,
         tasks_wait_for_a_slow_handler,
+        a_worker_that_is_held_back_for_the_handler_is_not_suspected,
         tasks_that_print_nothing_are_bounded_while_the_handler_is_slow,
         a_shutdown_waits_for_the_handler,
         last_words_are_kept,
+        last_words_of_a_captured_stream_are_the_tasks_own,
         streams_go_where_they_are_sent,
         nobody_needs_to_listen_to_a_tee,
         a_program_may_hold_its_own_output,
@@ -604,6 +606,44 @@ fn a_shutdown_waits_for_the_handler() {
 }
 
 // ---- where it goes ----
+
+/// Its frame is with the driver, so that it cannot begin what has a time limit.
+fn a_worker_that_is_held_back_for_the_handler_is_not_suspected() {
+    let (handler, open, _) = barred();
+    let pool = capture_with(1, handler).build().unwrap();
+    let keeper = GateKeeper::new();
+    let printing = print_and_note_all(&pool, &keeper);
+    let before = children();
+    let call = pool.call(pid).timeout(Duration::from_millis(50));
+    let limited = call.submit(()).unwrap();
+    stays(Duration::from_millis(2500), "the worker lives", || {
+        children() == before
+    });
+    open.send(()).unwrap();
+    printing.wait().unwrap();
+    assert_eq!(limited.wait().unwrap(), before[0]);
+}
+
+/// A task that prints more than may wait for the handler, when it has.
+fn print_and_note_all(pool: &ProcessPoolExecutor, keeper: &GateKeeper) -> Future<()> {
+    let log = keeper.log();
+    let future = pool
+        .submit(print_and_note, (log.clone(), 18, 60_000))
+        .unwrap();
+    until("all of it to be printed", || log.lines().len() == 18);
+    future
+}
+
+fn last_words_of_a_captured_stream_are_the_tasks_own() {
+    let (builder, _) = capture(1);
+    let pool = builder.build().unwrap();
+    pool.submit(print_words, "nothing to worry about".into())
+        .unwrap()
+        .wait()
+        .unwrap();
+    let lost = lost(&pool.submit(die_silently, ()).unwrap());
+    assert_eq!(lost.last_words, None, "{lost}");
+}
 
 fn last_words_are_kept() {
     let pool = builder(1)

@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_task_runs_out_of_files_and_its_worker_does_not,
         memory_is_measured_when_there_are_no_more_files,
         core_dumps_are_bounded,
+        a_signal_that_is_sent_ends_a_worker_with_a_limit,
         every_thread_is_as_nice_as_was_asked,
         workers_run_where_they_may,
         workers_are_where_they_should_be,
@@ -184,6 +185,17 @@ fn memory_is_measured_when_there_are_no_more_files() {
     let first = pool.submit(leak_unseen, 70).unwrap().wait().unwrap();
     let second = pool.submit(leak_unseen, 1).unwrap().wait().unwrap();
     assert_ne!(first, second);
+}
+
+/// Not one that is raised by a failed allocation.
+fn a_signal_that_is_sent_ends_a_worker_with_a_limit() {
+    let pool = builder(1)
+        .address_space(SPACE)
+        .core_size(0)
+        .build()
+        .unwrap();
+    let lost = lost(&pool.submit(raise_signal, libc::SIGABRT).unwrap());
+    assert_eq!(lost.end, EndOfWorker::Signalled(libc::SIGABRT));
 }
 
 fn core_dumps_are_bounded() {

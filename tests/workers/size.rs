@@ -2,11 +2,11 @@
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use procession::{BuildError, Future, ProcessPoolExecutor, Shutdown, SubmitError, TaskError};
 
-use super::support::{self, Case, GateKeeper, awaiting, until};
+use super::support::{self, Case, GateKeeper, awaiting, stays, until};
 use super::tasks::*;
 use super::{builder, children, refused_parameter};
 
@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Case> {
     support::tests![
         it_grows_under_load_and_shrinks_when_idle,
         workers_that_are_wanted_no_more_do_not_go_without_an_idle_timeout,
+        an_idle_timeout_alone_lets_all_go_but_one,
         with_no_workers_at_least_there_are_none_until_one_is_needed,
         a_pool_that_drains_to_nothing_starts_again,
         one_worker_is_enough_for_tasks_one_after_another,
@@ -31,15 +32,6 @@ pub(crate) fn tests() -> Vec<Case> {
         who_ends_its_task_when_asked_goes_in_good_order,
         it_is_ended_by_many_threads_at_once,
     ]
-}
-
-/// Something is so, and is so for that long.
-fn stays(how_long: Duration, what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while begun.elapsed() < how_long {
-        assert!(is_so(), "{what}");
-        std::thread::yield_now();
-    }
 }
 
 /// Short enough for a test, long enough for a task to find its worker.
@@ -99,6 +91,15 @@ fn workers_that_are_wanted_no_more_do_not_go_without_an_idle_timeout() {
     let held = occupy(&pool, &keeper, 2);
     let_go(&keeper, held);
     stays(4 * IDLE, "there are two", || children().len() == 2);
+}
+
+fn an_idle_timeout_alone_lets_all_go_but_one() {
+    let pool = builder(2).idle_timeout(IDLE).build().unwrap();
+    let keeper = GateKeeper::new();
+    let held = occupy(&pool, &keeper, 2);
+    let_go(&keeper, held);
+    until("one worker to be left", || children().len() == 1);
+    assert_eq!(pool.submit(double, 21).unwrap().wait().unwrap(), 42);
 }
 
 fn with_no_workers_at_least_there_are_none_until_one_is_needed() {

@@ -75,6 +75,22 @@ pub(crate) fn pass(gate: Gate, label: u32) -> u32 {
     std::process::id()
 }
 
+#[procession::task]
+pub(crate) fn raise_signal(signal: i32) {
+    // SAFETY: it takes any number, and touches no memory.
+    unsafe { libc::raise(signal) };
+}
+
+#[procession::task]
+pub(crate) fn print_words(words: String) {
+    eprintln!("{words}");
+}
+
+#[procession::task]
+pub(crate) fn die_silently() {
+    support::exit_at_once(9);
+}
+
 /// Goes on until SIGTERM comes; its result, which nobody waits for by then, is larger than a pipe.
 #[procession::task]
 pub(crate) fn end_when_asked(gate: Gate, seen: PathBuf, log: Log) -> Vec<u8> {

@@ -265,6 +265,7 @@ impl<I: Iterator, E> Engine<I, E> {
             return Step::Give(self.time_out());
         }
         self.is_over = true;
+        self.entering = None;
         if let Some(panic) = self.panic.take() {
             panic::resume_unwind(panic);
         }
@@ -303,6 +304,11 @@ impl<I: Iterator, E> Engine<I, E> {
             return false;
         }
         while self.tasks.len() < self.buffersize {
+            // What was refused has no task, and an input may be without an end.
+            let is_refused = matches!(self.window.back(), Some(Entry::Ended(_)));
+            if is_refused && self.window.len() >= self.buffersize {
+                return false;
+            }
             if self.draft.is_empty() {
                 self.pull_draft();
             }
@@ -311,9 +317,6 @@ impl<I: Iterator, E> Engine<I, E> {
                     return false;
                 };
                 self.window.push_back(Entry::Ended(ended));
-                if self.window.len() >= self.buffersize {
-                    return false;
-                }
                 continue;
             }
             match self.executor.0.gate().try_enter() {
@@ -362,6 +365,8 @@ impl<I: Iterator, E> Engine<I, E> {
 
     /// Makes a task of the draft; or, where the executor takes none, gives its items that answer.
     fn submit_draft(&mut self, entered: Result<Permit, SubmitError>) {
+        // Who waited for a permit may have been given another one meanwhile.
+        self.entering = None;
         let count = self.draft.len();
         let begun = entered.and_then(|permit| {
             let function = self.function.clone()?;
@@ -441,8 +446,17 @@ impl<I: Iterator, E> Engine<I, E> {
 
     /// The deadline has passed: the last item, and the end of the rest.
     fn time_out(&mut self) -> Ended<E> {
+        let is_done = |entry: &Entry<E>| match entry {
+            Entry::Item { future, .. } => future.is_done(),
+            Entry::Ended(_) => true,
+        };
+        let mut done = self.window.iter().filter(|entry| is_done(entry)).count();
+        if let Some(unordered) = &self.unordered {
+            let items = unordered.items.values();
+            done += items.filter(|(future, _)| future.is_done()).count();
+        }
         let error = TaskError::TimedOut {
-            unfinished: self.pulled - self.given,
+            unfinished: (self.pulled - self.given).saturating_sub(done),
             total: self.pulled,
         };
         self.is_over = true;

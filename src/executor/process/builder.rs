@@ -10,6 +10,7 @@ pub(super) use self::checks::check_workers;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -421,8 +422,13 @@ fn start(pool: &Arc<Pool>) -> Result<(), BuildError> {
     pool.start();
     pool.poller.notify();
     pool.ready.wait(None);
-    let Some(reason) = pool.broken() else {
-        return Ok(());
+    let reason = match pool.broken() {
+        Some(reason) => reason,
+        None if pool.ended().is_done() => Arc::new(BuildError::System {
+            what: "the reactor's thread",
+            source: Arc::new(io::Error::other("it has ended")),
+        }),
+        None => return Ok(()),
     };
     pool.begin_shutdown(Shutdown::Kill);
     pool.ended().wait(None);

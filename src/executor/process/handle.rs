@@ -54,7 +54,7 @@ use crate::executor::methods::executor_methods;
 /// One thread (`procession-reactor`), one more (`procession-callbacks`) once an
 /// [`on_done`](crate::Future::on_done) callback is due, and `procession-output` where output is read
 /// ([`Tee`](crate::Stdio::Tee), [`Capture`](crate::Stdio::Capture)) or records are forwarded. Two descriptors (and one for the
-/// program, that is kept until it ends), and six for every worker, eight where both its streams are read; none for a queued task.
+/// program, that is kept until it ends), and six for every worker, one more for each stream that is read; none for a queued task.
 /// Nothing wakes up while nothing is to be done. Signal handlers, SIGCHLD and the environment are
 /// left alone.
 #[must_use = "dropping the pool waits for its tasks and ends its workers"]
@@ -135,7 +135,8 @@ impl ProcessPoolExecutor {
         self.resize_between(workers, workers)
     }
 
-    /// The same, with two bounds: see [`min_workers`](ProcessPoolExecutorBuilder::min_workers).
+    /// Changes both bounds of the number of workers: see [`resize`](Self::resize), and
+    /// [`min_workers`](ProcessPoolExecutorBuilder::min_workers).
     ///
     /// # Errors
     ///
@@ -187,7 +188,8 @@ impl ProcessPoolExecutor {
         self.pool.begin_shutdown(Shutdown::Terminate);
     }
 
-    /// The same, by SIGKILL at once.
+    /// Ends the pool by ending its workers at once: they and their process groups are sent SIGKILL. Otherwise as
+    /// [`terminate_workers`](Self::terminate_workers).
     ///
     /// ```standalone_crate
     /// use procession::ProcessPoolExecutor;

@@ -103,6 +103,14 @@ impl Job {
         };
     }
 
+    /// How many items it has, if it is a chunk.
+    pub(super) fn items(&self) -> u32 {
+        match &self.promised {
+            Promised::Many(chunk) => u32::try_from(chunk.len()).unwrap_or(u32::MAX),
+            _ => 0,
+        }
+    }
+
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }

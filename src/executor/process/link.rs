@@ -80,6 +80,10 @@ pub(super) struct Link {
     moved_before: AtomicU64,
     /// Its results are not read for now: too much waits to be said.
     is_held_up: AtomicBool,
+    /// Whether frames are not sent, because there is no room for what the worker would print.
+    is_held_back: AtomicBool,
+    /// How many items the largest chunk had that was sent.
+    most_items: AtomicU32,
     pub(super) output: Pipes,
     outbound: Mutex<Outbound>,
     results: OwnedFd,
@@ -161,6 +165,8 @@ impl Link {
             sent: AtomicU64::new(0),
             moved_before: AtomicU64::new(0),
             is_held_up: AtomicBool::new(false),
+            is_held_back: AtomicBool::new(false),
+            most_items: AtomicU32::new(0),
             output: Pipes::new(stdout, stderr, captured),
             outbound: Mutex::new(Outbound::new(tasks, tasks_guard)),
             results,
@@ -276,7 +282,30 @@ impl Link {
             .load(Ordering::Relaxed)
             .wrapping_add(sent.load(Ordering::Relaxed));
         let has_moved = self.moved_before.swap(moved, Ordering::Relaxed) != moved;
-        has_moved || self.is_held_up.load(Ordering::Relaxed)
+        has_moved
+            || self.is_held_up.load(Ordering::Relaxed)
+            || self.is_held_back.load(Ordering::Relaxed)
+    }
+
+    /// A chunk of so many items is sent.
+    pub(super) fn note_items(&self, count: u32) {
+        self.most_items.fetch_max(count, Ordering::Relaxed);
+    }
+
+    /// How many items the largest chunk had that was sent.
+    pub(super) fn most_items(&self) -> u32 {
+        self.most_items.load(Ordering::Relaxed)
+    }
+
+    /// Notes that what is put in line is not sent, until [`Link::send_again`].
+    pub(super) fn hold_back(&self) {
+        self.is_held_back.store(true, Ordering::Relaxed);
+    }
+
+    /// What was put in line is sent.
+    pub(super) fn send_again(&self) {
+        self.is_held_back.store(false, Ordering::Relaxed);
+        self.flush();
     }
 
     /// Notes that results are not read until [`Link::read_again`]; says whether they were until now.

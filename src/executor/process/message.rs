@@ -50,8 +50,9 @@ pub(super) enum Item {
 }
 
 impl Message {
-    /// Says what is wrong with a frame, in words that follow "because it sent".
-    pub(super) fn decode(frame: Frame<'_>) -> Result<Self, String> {
+    /// Says what is wrong with a frame, in words that follow "because it sent". An answer to more items than any chunk had that
+    /// this worker was sent is refused before it is taken apart: an item takes a byte there, and many here.
+    pub(super) fn decode(frame: Frame<'_>, most_items: u32) -> Result<Self, String> {
         let header = frame.header;
         let (task, seq) = (header.task, header.seq);
         let garbled = |error: wire::CodecError| {
@@ -75,7 +76,10 @@ impl Message {
             },
             Kind::Part => {
                 let reader = PartReader::new(&frame.payload).map_err(garbled)?;
-                let first = reader.index();
+                let (first, count) = (reader.index(), reader.left());
+                if count > most_items {
+                    return Err(format!("{count} items of a chunk of at most {most_items}"));
+                }
                 let items = reader
                     .map(|item| Item::decode(item.outcome))
                     .collect::<Result<_, _>>()

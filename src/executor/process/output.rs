@@ -62,7 +62,8 @@ pub enum Stdio {
     /// Where this process's goes, by way of this process, which keeps the last lines of standard error for the
     /// error that says how a worker ended: [`WorkerLost::last_words`](crate::WorkerLost::last_words).
     ///
-    /// It is not a terminal to the worker then, even if it is one here.
+    /// It is not a terminal to the worker then, even if it is one here. The last lines may be those of a task before the one
+    /// that was running; with `Capture` they are not.
     Tee,
     /// To [`on_output`](crate::ProcessPoolExecutorBuilder::on_output), line by line. The last lines are kept as with `Tee`.
     ///
@@ -273,6 +274,7 @@ impl Output {
         // As in `arm`: whoever catches up takes the list after this, or has been seen to have.
         let is_behind = self.backlog.load(Ordering::SeqCst) > MAX_BACKLOG;
         if is_behind {
+            link.hold_back();
             paused.push((Arc::downgrade(link), Paused::Frames));
         }
         is_behind
@@ -363,7 +365,7 @@ impl Output {
             match (link.upgrade(), what) {
                 (Some(link), Paused::Stream(which)) => link.arm_output(which),
                 (Some(link), Paused::Results) => link.read_again(),
-                (Some(link), Paused::Frames) => link.flush(),
+                (Some(link), Paused::Frames) => link.send_again(),
                 (None, _) => {}
             }
         }

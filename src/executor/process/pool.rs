@@ -90,6 +90,8 @@ pub(super) struct Pool {
     /// Whether the gate has been, or is about to be, closed: from then on the reactor is told when
     /// there may be nothing left to do.
     is_closing: AtomicBool,
+    /// Whose workers they are.
+    home: sys::Home,
     this: Weak<Pool>,
 }
 
@@ -173,6 +175,7 @@ impl Pool {
             oom: Oom::new(),
             carrying: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
+            home: sys::Home::here(),
             this: this.clone(),
         }))
     }

@@ -12,6 +12,7 @@ use super::reactor::initializer_name;
 use super::token::Taken;
 use crate::error::{BuildError, TaskId};
 use crate::frame::Kind;
+use crate::future::contain::contain;
 
 /// How often a pipe is read before the results are handed on: a worker that never pauses must not
 /// keep them from their waiters.
@@ -187,6 +188,9 @@ fn read_once(
             };
             let is_end = !messages.iter().all(goes_on);
             pool.output.before_result(link, is_end, || pool.runs(link));
+            if is_end {
+                link.output.forget_last_words();
+            }
         }
         let said = pool.said(link, &mut messages, effects);
         pool.output.say(effects.take_records());
@@ -209,7 +213,7 @@ fn decode(
 ) -> Result<(), String> {
     while let Some(frame) = incoming.decoder.next().map_err(|error| error.to_string())? {
         let kind = frame.header.kind;
-        let message = Message::decode(frame)?;
+        let message = Message::decode(frame, link.most_items())?;
         incoming.stage = match (incoming.stage, kind) {
             (Stage::Started, Kind::Hello) => Stage::Greeted,
             (Stage::Greeted, Kind::Ready | Kind::InitializerFailed) => Stage::Ready,
@@ -252,7 +256,10 @@ fn check_start(pool: &Pool, link: &Arc<Link>, message: &Message) -> Result<(), B
     match message {
         Message::Hello(hello) => pool.check_hello(link.pid, hello),
         Message::Ready(result) => initializer.map_or(Ok(()), |initializer| {
-            (initializer.check)(result).map_err(failed)
+            // The user's own decoding and `Display`.
+            let mut checked = Err("what it returned panicked when it was read".to_owned());
+            let _ = contain(|| checked = (initializer.check)(result));
+            checked.map_err(failed)
         }),
         Message::InitializerFailed(failure) => Err(failed(describe(failure.clone()))),
         _ => Ok(()),

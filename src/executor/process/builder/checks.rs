@@ -62,7 +62,10 @@ impl ProcessPoolExecutorBuilder {
         let max_workers = self
             .max_workers
             .unwrap_or_else(|| default_workers().max(self.min_workers.unwrap_or(0)));
-        let min_workers = self.min_workers.unwrap_or(max_workers);
+        let min_workers = self.min_workers.unwrap_or(match self.idle_timeout {
+            Some(_) => 1,
+            None => max_workers,
+        });
         check_workers(min_workers, max_workers)?;
         Ok(Policy {
             min_workers,
@@ -145,7 +148,7 @@ impl ProcessPoolExecutorBuilder {
             return refuse("max_pending", "at least 1", 0);
         }
         if self.max_frame < MIN_FRAME || self.max_frame > isize::MAX as u64 {
-            return refuse("max_frame", "from 4096 to isize::MAX", self.max_frame);
+            return refuse("max_frame", "from 4096 to isize::MAX bytes", self.max_frame);
         }
         limit("timeout", self.timeout)?;
         limit("deadline", self.deadline)?;
@@ -153,7 +156,7 @@ impl ProcessPoolExecutorBuilder {
         limit("initializer_timeout", self.initializer_timeout)?;
         limit("exit_grace", Some(self.exit_grace))?;
         if !sys::can_be_handled(self.terminate_signal) {
-            let must_be = "a signal that a process can handle";
+            let must_be = "from 1 to 31, and neither SIGKILL (9) nor SIGSTOP (19)";
             return refuse("terminate_signal", must_be, self.terminate_signal);
         }
         if self.kept.len() > MAX_KEPT {

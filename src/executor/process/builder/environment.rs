@@ -106,7 +106,7 @@ impl ProcessPoolExecutorBuilder {
         self
     }
 
-    /// How much CPU time each task may use, of all its threads together (`RLIMIT_CPU`); rounded up to whole seconds, and up to one more. Default:
+    /// How much CPU time each task (a chunk of [`map`](crate::ProcessPoolExecutor::map) is one) may use, of all its threads together (`RLIMIT_CPU`); rounded up to whole seconds, and up to one more. Default:
     /// unlimited. Zero is refused.
     ///
     /// Past it the worker is ended by SIGXCPU: [`EndOfWorker::CpuLimit`](crate::EndOfWorker::CpuLimit).

@@ -51,7 +51,7 @@ impl ProcessPoolExecutorBuilder {
     }
 
     /// How long a worker beyond [`min_workers`](Self::min_workers) may be without a task before it ends. Default: for ever. Zero
-    /// is refused.
+    /// is refused. Where it is set, and `min_workers` is not, that is 1: one worker stays.
     ///
     /// ```
     /// use std::time::Duration;
@@ -66,8 +66,8 @@ impl ProcessPoolExecutorBuilder {
         self
     }
 
-    /// How many workers in a row may be replaced that ended before they had finished, or at least begun, anything: one more is the
-    /// end of the pool. Default: 4. For every worker beyond the first it is one more, so that a pool survives when
+    /// How many workers of this pool may be replaced that ended one after the other, with no task finished or begun in between,
+    /// however long that takes: one more is the end of the pool. Default: 4. For every worker beyond the first it is one more, so that a pool survives when
     /// all of its idle workers are killed at once.
     ///
     /// From the second such death of a single worker on there is a pause before the next start: 20 ms, twice as long each time, a
@@ -126,7 +126,10 @@ impl ProcessPoolExecutorBuilder {
         self
     }
 
-    /// The same, with how much more than after its first task.
+    /// By how much resident memory, in bytes, a worker may have grown since the end of its first task; with more it is replaced
+    /// after the task that it runs. Default: any. Zero is refused.
+    ///
+    /// Measured as for [`max_memory_per_child`](Self::max_memory_per_child).
     ///
     /// ```
     /// let builder = procession::ProcessPoolExecutor::builder().max_growth_per_child(300 << 20);

@@ -35,6 +35,10 @@ impl Chunk {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Says what is wrong with a part about so many items from this one on, in words that follow "because it
     /// sent".
     pub(super) fn check_part(&self, first: usize, count: usize, last: bool) -> Result<(), String> {

@@ -84,6 +84,7 @@ impl Job {
             pid: begun.map(|(_, death)| death.pid),
             run_time: begun.and_then(|(_, death)| death.run_time),
             attempts: begun.map_or(0, |(tried, _)| tried),
+            last_words: begun.and_then(|(_, death)| death.last_words.clone()),
             may_have_run: begun.is_some(),
         }))
     }

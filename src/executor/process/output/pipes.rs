@@ -63,6 +63,16 @@ impl Pipes {
         Ok(())
     }
 
+    /// A task has ended well: what it printed are nobody's last words, where that can be told from what comes behind it.
+    pub(in super::super) fn forget_last_words(&self) {
+        let mut streams = lock(&self.streams);
+        for stream in streams.iter_mut().flatten() {
+            if stream.is_captured {
+                stream.last.clear();
+            }
+        }
+    }
+
     /// The last lines of standard error, if it is read.
     pub(in super::super) fn last_words(&self) -> Option<Arc<str>> {
         let mut streams = lock(&self.streams);

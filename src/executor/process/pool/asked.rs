@@ -60,8 +60,11 @@ impl Pool {
 impl Pool {
     /// Other bounds for the number of workers.
     pub(in crate::executor::process) fn resize(&self, min_workers: usize, max_workers: usize) {
-        self.max_workers.store(max_workers, Ordering::Relaxed);
+        if self.home.is_elsewhere() {
+            return;
+        }
         let mut state = lock(&self.state);
+        self.max_workers.store(max_workers, Ordering::Relaxed);
         state.turn(|scheduler, turn| scheduler.resize(min_workers, max_workers, turn));
         self.finish(state, Effects::default());
     }
@@ -69,6 +72,9 @@ impl Pool {
 
 impl Host for Pool {
     fn cancel(&self, task: TaskId) -> bool {
+        if self.home.is_elsewhere() {
+            return false;
+        }
         let mut state = lock(&self.state);
         let found = state.turn(|scheduler, turn| scheduler.cancel(task, turn));
         if let Cancel::Running { worker, seq } = found {
@@ -85,6 +91,9 @@ impl Host for Pool {
     }
 
     fn kill(&self, task: TaskId) -> Kill {
+        if self.home.is_elsewhere() {
+            return Kill::TooLate;
+        }
         let mut state = lock(&self.state);
         if let Some(job) = state.scheduler.job_mut(task) {
             // Whichever way it ends, it is not tried again.
@@ -111,7 +120,9 @@ impl Host for Pool {
     }
 
     fn drain(&self, task: TaskId, is_done: &dyn Fn() -> bool, deadline: Option<Instant>) {
-        reading::wait_for(self, task, is_done, deadline);
+        if !self.home.is_elsewhere() {
+            reading::wait_for(self, task, is_done, deadline);
+        }
     }
 
     fn run_callback(&self, callback: Box<dyn FnOnce() + Send>) {
@@ -133,6 +144,9 @@ impl Core for Pool {
     }
 
     fn begin(self: Arc<Self>, permit: Permit, work: Work) -> Result<Promises, SubmitError> {
+        if self.home.is_elsewhere() {
+            return Err(SubmitError::Forked);
+        }
         work.check_size(self.max_frame())?;
         work.options.check(work.function)?;
         let timeout = work.options.timeout.unwrap_or(self.settings.timeout);
@@ -174,6 +188,9 @@ impl Core for Pool {
     }
 
     fn begin_shutdown(&self, how: Shutdown) {
+        if self.home.is_elsewhere() {
+            return;
+        }
         let mode = match how {
             Shutdown::Wait => scheduler::Shutdown::Drain,
             Shutdown::CancelPending => scheduler::Shutdown::CancelPending,
@@ -194,13 +211,20 @@ impl Core for Pool {
         &self.ended
     }
 
+    fn is_elsewhere(&self) -> bool {
+        self.home.is_elsewhere()
+    }
+
     fn can_kill(&self) -> bool {
         true
     }
 
     fn is_own_thread(&self) -> bool {
-        // The end of a pool waits for futures, which are completed on the thread for output if there is one.
-        self.reactor.get() == Some(&std::thread::current().id()) || self.output.thread.is_current()
+        // The end of a pool waits for those who complete its futures: any thread that waits, cancels or submits, and the
+        // one for output.
+        self.reactor.get() == Some(&std::thread::current().id())
+            || self.output.thread.is_current()
+            || self.is_completing_here()
     }
 
     fn pending(&self) -> usize {

@@ -1,5 +1,6 @@
 //! The carrying out of what the scheduler decides: [`Pool::act`] under the lock, [`Pool::carry_out`] when it has been let go.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use super::effects::Jobs;
@@ -12,7 +13,48 @@ use crate::executor::process::reading;
 use crate::primitives::plain::{MutexGuard, lock};
 use crate::scheduler::{self, Action, End, State};
 
+/// How many pools' futures one thread may be completing, one inside the other, before it is taken to be completing those of
+/// every pool.
+const NESTED: usize = 4;
+
+thread_local! {
+    /// The pools whose futures this thread is completing, by their addresses, and how many they are. Their wakers may drop an
+    /// executor, or shut it down: on this thread its end cannot be waited for.
+    static COMPLETING: Cell<([usize; NESTED], usize)> = const { Cell::new(([0; NESTED], 0)) };
+}
+
+/// While it lives, this thread completes futures of a pool.
+struct Completing;
+
+impl Completing {
+    fn begin(pool: &Pool) -> Self {
+        let (mut pools, depth) = COMPLETING.get();
+        if let Some(place) = pools.get_mut(depth) {
+            *place = address(pool);
+        }
+        COMPLETING.set((pools, depth + 1));
+        Self
+    }
+}
+
+impl Drop for Completing {
+    fn drop(&mut self) {
+        let (pools, depth) = COMPLETING.get();
+        COMPLETING.set((pools, depth - 1));
+    }
+}
+
+fn address(pool: &Pool) -> usize {
+    std::ptr::from_ref(pool).addr()
+}
+
 impl Pool {
+    /// Whether a waker that runs on this thread now may have been called by this pool.
+    pub(super) fn is_completing_here(&self) -> bool {
+        let (pools, depth) = COMPLETING.get();
+        depth > NESTED || pools.iter().take(depth).any(|pool| *pool == address(self))
+    }
+
     /// Carries out the actions, as far as that belongs under the lock.
     pub(super) fn act(&self, inner: &mut Inner, effects: &mut Effects) {
         if inner.out.is_empty() {
@@ -33,6 +75,7 @@ impl Pool {
                         continue;
                     };
                     link.page.send(seq);
+                    link.note_items(job.items());
                     if link.note_sent(seq) {
                         effects.fresh.push((link.clone(), seq));
                     }
@@ -158,6 +201,8 @@ impl Pool {
                 link.expect_results();
             }
         }
+        let has_ends = !(endings.is_empty() && jobs.is_empty() && cancelled.is_empty());
+        let completing = has_ends.then(|| Completing::begin(self));
         // What is completed here can be seen at once; lines and records that came before may be waiting still.
         let is_behind = self.output.is_behind();
         let (behind, now) = if is_behind {
@@ -179,6 +224,7 @@ impl Pool {
         for (future, outcome) in now {
             future.complete(outcome);
         }
+        drop(completing);
         let mut wake_reactor = wake_reactor;
         if let Some(error) = close_gate {
             self.is_closing.store(true, Ordering::SeqCst);

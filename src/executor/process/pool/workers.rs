@@ -187,12 +187,15 @@ impl Pool {
         });
         if let Some(deaths) = broke {
             let reason = match (deaths, failure) {
-                (Some(deaths), BuildError::WorkerEnded { .. }) => BuildError::WorkersKeepDying {
-                    deaths,
-                    pid: death.pid,
-                    end: death.end.clone(),
-                    last_words: death.last_words.clone(),
-                },
+                (Some(deaths), BuildError::WorkerEnded { initializer, .. }) => {
+                    BuildError::WorkersKeepDying {
+                        initializer,
+                        deaths,
+                        pid: death.pid,
+                        end: death.end.clone(),
+                        last_words: death.last_words.clone(),
+                    }
+                }
                 (_, failure) => failure,
             };
             inner.broken.get_or_insert_with(|| Arc::new(reason));
@@ -210,6 +213,7 @@ impl Pool {
             } = Death::of_nobody();
             Arc::new(BuildError::WorkersKeepDying {
                 deaths: 0,
+                initializer: None,
                 pid,
                 end,
                 last_words,
