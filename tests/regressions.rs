@@ -49,6 +49,7 @@ fn main() {
             a_map_that_has_ended_keeps_no_room,
             items_left_out_at_a_deadline_were_not_cancelled,
             a_line_of_an_item_is_not_cut_by_the_end_of_the_one_before,
+            a_line_of_a_task_is_not_cut_by_one_that_was_taken_back,
             what_has_been_cancelled_is_cancelled_whatever_is_printed,
         ]
     });
@@ -758,6 +759,22 @@ fn a_line_of_an_item_is_not_cut_by_the_end_of_the_one_before() {
     let ended = pool.map(step, steps).chunksize(200).filter(Result::is_ok);
     assert_eq!(ended.count(), 200);
     assert_eq!(*lines.lock().unwrap(), texts);
+}
+
+/// The worker says that it has passed that one, and the driver may read it when the next has begun.
+fn a_line_of_a_task_is_not_cut_by_one_that_was_taken_back() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let pool = capturing({
+        let lines = lines.clone();
+        move |line| lines.lock().unwrap().push(line.text.clone())
+    });
+    for round in 0..1000 {
+        let text = format!("line {round}.");
+        pool.submit(step, Step::GiveWay).unwrap().cancel();
+        let printing = pool.submit(step, Step::Print(text.clone())).unwrap();
+        printing.wait().unwrap();
+        assert_eq!(std::mem::take(&mut *lines.lock().unwrap()), [text]);
+    }
 }
 
 /// The futures of a pool that captures are completed after the handler, which may take its time.

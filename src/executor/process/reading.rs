@@ -181,12 +181,12 @@ fn read_once(
         Ok(())
     } else {
         if pool.output.is_captured() {
-            let goes_on = |message: &Message| match message {
-                Message::Part { part, .. } => !part.is_last,
-                Message::Record { .. } => true,
-                _ => false,
-            };
-            let is_end = !messages.iter().all(goes_on);
+            // Not what tells of frames that were skipped: the next task may have begun, and a line of it.
+            let is_end = messages.iter().any(|message| match message {
+                Message::Ended { .. } | Message::Ready(_) | Message::InitializerFailed(_) => true,
+                Message::Part { part, .. } => part.is_last,
+                Message::Hello(_) | Message::Passed { .. } | Message::Record { .. } => false,
+            });
             pool.output.before_result(link, is_end, || pool.runs(link));
             if is_end {
                 link.output.forget_last_words();
