@@ -52,6 +52,9 @@ impl Hits {
     }
 }
 
+/// A worker starts, and begins a task, in a small part of that.
+const MERCIFUL_PACE_US: u64 = 60_000;
+
 /// How a round's workers are treated.
 pub(crate) struct Assassin {
     pub(crate) random: Random,
@@ -71,11 +74,21 @@ impl Assassin {
         }
     }
 
-    /// Goes on until the other end of `stop` is dropped. Nobody is left stopped.
-    pub(crate) fn run(mut self, pool: &ProcessPoolExecutor, hits: &Hits, stop: &Receiver<()>) {
+    /// Goes on until the other end of `stop` is dropped; from `late` on with mercy, or the last tasks might never meet a worker that
+    /// lives for long enough to begin them. Nobody is left stopped.
+    pub(crate) fn run(
+        mut self,
+        pool: &ProcessPoolExecutor,
+        hits: &Hits,
+        stop: &Receiver<()>,
+        late: Instant,
+    ) {
         // Those that were stopped, and when that is over.
         let mut stopped = BTreeMap::new();
         loop {
+            if Instant::now() >= late {
+                self.pace_us = self.pace_us.max(MERCIFUL_PACE_US);
+            }
             let pause = self.random.micros(0..self.pace_us);
             if stop.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                 break;

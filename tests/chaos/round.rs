@@ -96,7 +96,7 @@ pub(crate) fn run(seed: u64, workers: usize) -> Result<Tally, String> {
         let (stop, stopped) = mpsc::channel();
         let assassin = scope.spawn({
             let (pool, hits) = (&pool, &hits);
-            move || assassin.run(pool, hits, &stopped)
+            move || assassin.run(pool, hits, &stopped, end)
         });
         let mapping = scope.spawn(|| {
             mapper.map_until(end);
