@@ -120,6 +120,7 @@ impl<J> Scheduler<J> {
     /// A worker's head has ended by itself.
     pub(super) fn head_ended(&mut self, at: usize, seq: u32, turn: &mut Turn<'_, J>) {
         let worker = &mut self.workers[at];
+        worker.answered = None;
         worker.believed = None;
         if worker.awaited.is_some_and(|awaited| awaited.seq == seq) {
             worker.awaited = None;
@@ -147,6 +148,7 @@ impl<J> Scheduler<J> {
         turn: &mut Turn<'_, J>,
     ) {
         let Some(at) = self.find(worker) else { return };
+        self.workers[at].answered = Some((seq, item));
         let ending = &mut self.workers[at].ending;
         let has_ended = |ending: &mut Ending| {
             let is_before = ending.item.is_some_and(|of| of < item);
@@ -220,6 +222,22 @@ impl<J> Scheduler<J> {
                     self.check_head_at(at, due_ns.min(until_ns));
                 }
             },
+            // Between two items: what it has sent of the one has come before it says that it has begun the next.
+            Progress::Running { item, .. }
+                if self.workers[at]
+                    .answered
+                    .is_some_and(|(of, next)| of == seq && item < next) =>
+            {
+                match self.may_take_until(at, seq, Owed::Begin, turn) {
+                    None => {
+                        self.end_at_once(at, seq, Cause::Timeout, turn);
+                    }
+                    Some(until_ns) => {
+                        let due_ns = turn.now.saturating_add(timeout_ns);
+                        self.check_head_at(at, due_ns.min(until_ns));
+                    }
+                }
+            }
             Progress::Running { item, started_ns } => {
                 let (item, started_ns) = self.believe(at, seq, item, started_ns, turn.now);
                 let due_ns = started_ns.saturating_add(timeout_ns);

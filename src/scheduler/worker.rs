@@ -65,6 +65,8 @@ pub(super) struct Worker {
     pub(super) check_ns: Option<u64>,
     /// The end of a task against its will.
     pub(super) ending: Option<Ending>,
+    /// How many items of its head have been answered, by its sequence number.
+    pub(super) answered: Option<(u32, u32)>,
     /// What was last believed of its head.
     pub(super) believed: Option<Believed>,
     /// What was seen to have ended, and whose result is awaited.
@@ -106,6 +108,7 @@ impl Worker {
             first_resident_kib: None,
             check_ns: None,
             ending: None,
+            answered: None,
             believed: None,
             awaited: None,
             frames: VecDeque::with_capacity(WINDOW as usize),

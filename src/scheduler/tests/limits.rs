@@ -246,6 +246,47 @@ fn an_item_that_ends_while_it_is_asked_leaves_its_time_to_the_next() {
     assert_eq!(pool.after(3 * MS), [kill(0)]);
 }
 
+/// Its answer comes before the page says that the next one has begun.
+#[test]
+fn an_item_that_has_been_answered_is_not_asked_again() {
+    let mut pool = pool_with(3 * MS, 0);
+    pool.submit_with(timeout(5 * MS));
+    pool.begin(0, 0);
+    pool.after(5 * MS);
+    assert_eq!(pool.went_on(0, 0, 1), []);
+    assert_eq!(pool.next_tick(), Some(5 * MS));
+    pool.now += 2 * MS;
+    *pool.page(0, 0) = Progress::Running {
+        item: 1,
+        started_ns: pool.now,
+    };
+    assert_eq!(pool.after(3 * MS), [], "it has run for three milliseconds");
+    assert_eq!(pool.after(2 * MS), []);
+    assert_eq!(pool.pages.asked, [(0, 0, Some(0)), (0, 0, Some(1))]);
+    assert_eq!(pool.after(3 * MS), [kill(0)]);
+}
+
+/// It has been stopped there, and nothing of it moves.
+#[test]
+fn a_worker_that_stays_between_two_items_is_ended_after_a_second() {
+    let mut pool = pool_with(3 * MS, 0);
+    pool.submit_with(timeout(5 * MS));
+    pool.begin(0, 0);
+    pool.after(5 * MS);
+    pool.went_on(0, 0, 1);
+    let mut waited_ns = 0;
+    let ended = loop {
+        let next_ns = pool.next_tick().expect("a look");
+        waited_ns += next_ns;
+        let actions = pool.after(next_ns);
+        if !actions.is_empty() {
+            break actions;
+        }
+    };
+    assert_eq!(ended, [kill(0)]);
+    assert!((RESULT_GRACE_NS..RESULT_GRACE_NS + 10 * MS).contains(&waited_ns));
+}
+
 #[test]
 fn a_start_time_neither_lies_in_the_future_nor_becomes_a_later_one() {
     let mut pool = Pool::new(1);

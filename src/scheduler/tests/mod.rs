@@ -245,6 +245,11 @@ impl Pool {
         })
     }
 
+    /// Items of a chunk have been answered, up to this one.
+    fn went_on(&mut self, worker: u32, seq: u32, item: u32) -> Vec<Action<()>> {
+        self.act(|it, turn| it.went_on(WorkerId(worker), seq, item, turn))
+    }
+
     fn passed(&mut self, worker: u32, seq: u32) -> Vec<Action<()>> {
         self.act(|it, turn| {
             it.passed(WorkerId(worker), seq, turn)
