@@ -7,7 +7,7 @@ use super::gate::{Gate, Permit};
 use super::retry::Options;
 use crate::error::{SubmitError, TaskId};
 use crate::frame::Kind;
-use crate::future::{Host, RawFuture};
+use crate::future::{Host, RawFuture, Stage};
 use crate::registry::Function;
 use crate::wire::{self, ChunkWriter};
 
@@ -30,13 +30,13 @@ pub(crate) enum Shape {
     Chunk(u32),
 }
 
-/// The futures of a call: one, or one for each item of a chunk.
+/// What a caller is given for a call.
 #[derive(Clone, Debug)]
 pub(crate) enum Promises {
     /// Of a task.
     One(RawFuture),
-    /// Of a chunk's items, in their order.
-    Many(Vec<RawFuture>),
+    /// Of a chunk of so many items.
+    Many(Stage, u32),
 }
 
 /// How an executor is to end: what [`shutdown`](crate::Executor::shutdown) is to do with pending tasks.
@@ -201,23 +201,7 @@ impl Promises {
         let future = || RawFuture::pending(id, Some(host.clone()));
         match shape {
             Shape::Task => Self::One(future()),
-            Shape::Chunk(count) => Self::Many((0..count).map(|_| future()).collect()),
-        }
-    }
-
-    /// The future of a task.
-    pub(crate) fn into_one(self) -> Option<RawFuture> {
-        match self {
-            Self::One(future) => Some(future),
-            Self::Many(futures) => futures.into_iter().next(),
-        }
-    }
-
-    /// The futures of a chunk.
-    pub(crate) fn into_many(self) -> Vec<RawFuture> {
-        match self {
-            Self::One(future) => vec![future],
-            Self::Many(futures) => futures,
+            Shape::Chunk(count) => Self::Many(Stage::new(future()), count),
         }
     }
 }

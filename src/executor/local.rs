@@ -5,11 +5,12 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::core::{Promises, Shape, Work};
+use super::core::{Promises, Work};
 use super::gate::Permit;
 use super::retry::Fault;
 use crate::context;
 use crate::error::{TaskError, TaskId, TimeLimit, TimeLimitKind};
+use crate::future::Answers;
 use crate::run;
 use crate::wire::{ChunkReader, TaskFailure, is_err};
 
@@ -50,20 +51,18 @@ impl LocalJob {
             deadline: limit(work.options.deadline, submitted),
             runner,
         };
-        match (work.shape, promises) {
-            (Shape::Task, promises) => {
+        match promises {
+            Promises::One(future) => {
                 let outcome = item.run(work.arguments());
                 // First the permit: whoever sees the end of the task may count on its room.
                 drop(permit);
-                if let Some(future) = promises.into_one() {
-                    future.complete(outcome);
-                }
+                future.complete(outcome);
             }
-            (Shape::Chunk(_), promises) => {
+            Promises::Many(mut stage, _) => {
                 let items = ChunkReader::new(&work.payload).into_iter().flatten();
-                let mut items = promises.into_many().into_iter().zip(items).peekable();
+                let mut items = (0..).zip(items).peekable();
                 let mut permit = Some(permit);
-                while let Some((future, arguments)) = items.next() {
+                while let Some((number, arguments)) = items.next() {
                     let outcome = if runner.is_cancelled(id) {
                         Err(TaskError::Cancelled {
                             may_have_run: false,
@@ -71,10 +70,20 @@ impl LocalJob {
                     } else {
                         item.run(arguments)
                     };
-                    if items.peek().is_none() {
-                        drop(permit.take());
+                    let next = items.peek().map(|_| stage.successor());
+                    let mut answers = Answers {
+                        next: next.clone(),
+                        ..Answers::default()
+                    };
+                    match outcome {
+                        Ok(result) => answers.push_result(number, result),
+                        Err(error) => answers.push_error(number, error),
                     }
-                    future.complete(outcome);
+                    let Some(next) = next else {
+                        drop(permit.take());
+                        return stage.complete(answers);
+                    };
+                    std::mem::replace(&mut stage, next).complete(answers);
                 }
             }
         }
@@ -95,8 +104,15 @@ impl LocalJob {
     /// Ends it without running it.
     pub(super) fn end(self, error: &TaskError) {
         drop(self.permit);
-        for future in self.promises.into_many() {
-            future.complete(Err(error.clone()));
+        match self.promises {
+            Promises::One(future) => {
+                future.complete(Err(error.clone()));
+            }
+            Promises::Many(stage, count) => {
+                let mut answers = Answers::default();
+                (0..count).for_each(|item| answers.push_error(item, error.clone()));
+                stage.complete(answers);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `map`: a lazy window over the inputs.
 
+mod batch;
+mod draft;
 mod engine;
 
 use std::convert::Infallible;
@@ -16,7 +18,7 @@ use super::retry::Options;
 use super::typed::check_decodes;
 use crate::error::{SubmitError, TaskError};
 use crate::future::streamed::sealed::Sealed;
-use crate::future::{RawFuture, Streamable, Streamed};
+use crate::future::{Streamable, Streamed};
 use crate::registry::{TaskFunction, find};
 use crate::wire;
 
@@ -355,7 +357,8 @@ impl<I: Iterator, R: DeserializeOwned + 'static> Iterator for Map<I, R> {
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.engine.next().map(typed)
+        let ended = self.engine.next()?;
+        Some(typed(&self.engine, ended))
     }
 }
 
@@ -364,7 +367,7 @@ impl<I: Iterator, R> Sealed for Map<I, R> {}
 impl<I: Iterator, R: DeserializeOwned + 'static> Streamable for Map<I, R> {
     fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.engine.poll_next(context);
-        polled.map(|ended| ended.map(typed))
+        polled.map(|ended| Some(typed(&self.engine, ended?)))
     }
 
     fn is_over(&self) -> bool {
@@ -376,7 +379,8 @@ impl<I: Iterator<Item: TryInput>, R: DeserializeOwned + 'static> Iterator for Tr
     type Item = Result<R, TryMapError<TaskError, <I::Item as TryInput>::Error>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.engine.next().map(try_typed)
+        let ended = self.engine.next()?;
+        Some(try_typed(&self.engine, ended))
     }
 }
 
@@ -385,7 +389,7 @@ impl<I: Iterator<Item: TryInput>, R> Sealed for TryMap<I, R> {}
 impl<I: Iterator<Item: TryInput>, R: DeserializeOwned + 'static> Streamable for TryMap<I, R> {
     fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.engine.poll_next(context);
-        polled.map(|ended| ended.map(try_typed))
+        polled.map(|ended| Some(try_typed(&self.engine, ended?)))
     }
 
     fn is_over(&self) -> bool {
@@ -408,27 +412,31 @@ impl<I: Iterator<Item: TryInput>, R> fmt::Debug for TryMap<I, R> {
     }
 }
 
-fn typed<R: DeserializeOwned + 'static>(ended: Ended<Infallible>) -> Result<R, TaskError> {
+fn typed<I: Iterator, R: DeserializeOwned + 'static>(
+    engine: &Engine<I, Infallible>,
+    ended: Ended<Infallible>,
+) -> Result<R, TaskError> {
     match ended {
-        Ended::Done(future) => decode(&future),
+        Ended::Here(place) => decode(engine.bytes(place)),
+        Ended::Bytes(bytes) => decode(&bytes),
         Ended::Failed(error) => Err(error),
         Ended::Input(never) => match never {},
     }
 }
 
-fn try_typed<R: DeserializeOwned + 'static, E>(
+fn try_typed<I: Iterator, R: DeserializeOwned + 'static, E>(
+    engine: &Engine<I, E>,
     ended: Ended<E>,
 ) -> Result<R, TryMapError<TaskError, E>> {
     match ended {
-        Ended::Done(future) => decode(&future).map_err(TryMapError::Task),
+        Ended::Here(place) => decode(engine.bytes(place)).map_err(TryMapError::Task),
+        Ended::Bytes(bytes) => decode(&bytes).map_err(TryMapError::Task),
         Ended::Failed(error) => Err(TryMapError::Task(error)),
         Ended::Input(error) => Err(TryMapError::Input(error)),
     }
 }
 
-fn decode<R: DeserializeOwned + 'static>(future: &RawFuture) -> Result<R, TaskError> {
-    let outcome = future.outcome().unwrap_or(&Err(TaskError::Abandoned));
-    let bytes = outcome.as_ref().map_err(TaskError::clone)?;
+fn decode<R: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<R, TaskError> {
     wire::decode(bytes).map_err(|error| TaskError::ResultNotDecoded {
         type_name: std::any::type_name::<R>(),
         message: error.to_string().into(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::call::Call;
-use super::core::{Core, Work};
+use super::core::{Core, Promises, Work};
 use super::erased::Executor;
 use super::gate::Permit;
 use super::map::{Map, TryMap};
@@ -330,10 +330,9 @@ pub(super) fn begin<R>(
     permit: Permit,
     work: Work,
 ) -> Result<Future<R>, SubmitError> {
-    let promises = core.clone().begin(permit, work)?;
-    // A task has one future.
-    promises
-        .into_one()
-        .map(|future| future.typed())
-        .ok_or(SubmitError::ShutDown)
+    match core.clone().begin(permit, work)? {
+        Promises::One(future) => Ok(future.typed()),
+        // That is of a chunk.
+        Promises::Many(stage, _) => Ok(stage.future().clone().typed()),
+    }
 }

@@ -6,6 +6,7 @@
 //! | `promise` | [`Promise`]: a future without an executor |
 //! | `as_completed`, `wait` | many futures at once |
 //! | `completes` | [`Completes`]: everything that can be waited for together |
+//! | `stage` | the results of a chunk, as they come |
 //! | `raw` | the state that both ends share; [`Host`], what it asks of an executor |
 //! | `waiting` | who waits for one future |
 //! | `watcher` | one who waits for many futures |
@@ -31,6 +32,7 @@ pub(crate) mod contain;
 mod waiting;
 mod watcher;
 mod raw;
+mod stage;
 mod completes;
 mod typed;
 mod promise;
@@ -52,6 +54,7 @@ pub use wait::{ReturnWhen, WaitAsync, Waited, wait, wait_async};
 
 pub use raw::Kill;
 pub(crate) use raw::{Host, Outcome, RawFuture};
+pub(crate) use stage::{Answer, Answers, Place, Stage};
 pub(crate) use timer::Timer;
 pub(crate) use waiting::Seat;
 pub(crate) use watcher::Watch;

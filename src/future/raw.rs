@@ -113,6 +113,11 @@ impl RawFuture {
         }
     }
 
+    /// Another one of the same task.
+    pub(super) fn twin(&self) -> Self {
+        Self::pending(self.shared.id, self.shared.host.clone())
+    }
+
     /// A future that has ended.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn ready(id: TaskId, outcome: Outcome) -> Self {

@@ -179,6 +179,11 @@ impl<'a> PartReader<'a> {
         })
     }
 
+    /// How many bytes of the payload are to come.
+    pub(crate) fn rest_len(&self) -> usize {
+        self.rest.len()
+    }
+
     /// How many items are to come.
     pub(crate) fn left(&self) -> u32 {
         self.left

@@ -1,19 +1,22 @@
 //! A map without the type of its results: the window, and the waiting.
 
+mod filling;
+
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::batch::{Batch, Given, Next, Order};
+use super::draft::Draft;
 use crate::error::{SubmitError, TaskError};
-use crate::executor::core::Work;
 use crate::executor::erased::Handle;
-use crate::executor::gate::{Entering, Permit};
+use crate::executor::gate::Entering;
 use crate::executor::retry::Options;
-use crate::future::{RawFuture, Seat, Timer, Watch};
+use crate::future::{Place, RawFuture, Seat, Timer, Watch};
 use crate::registry::Function;
 
 /// How many tasks per worker are submitted ahead, unless [`Map::buffersize`](super::Map::buffersize) says otherwise: enough to
@@ -33,9 +36,11 @@ pub(super) enum Pulled<E> {
 
 /// What is given out for one item.
 pub(super) enum Ended<E> {
-    /// A task that is done.
-    Done(RawFuture),
-    /// There is no task, for this reason.
+    /// A result that is at this place: see [`Engine::bytes`].
+    Here(Place),
+    /// A result.
+    Bytes(Vec<u8>),
+    /// There is none, for this reason.
     Failed(TaskError),
     /// The input was this error.
     Input(E),
@@ -43,8 +48,8 @@ pub(super) enum Ended<E> {
 
 /// A place in the window.
 enum Entry<E> {
-    /// An item of this task.
-    Item { future: RawFuture, task: u64 },
+    /// A task, and the items of it that have not been given.
+    Batch(Batch),
     /// An item that has ended without one.
     Ended(Ended<E>),
 }
@@ -56,8 +61,8 @@ enum Step<E> {
     Over,
     /// Nothing is in flight, and the executor has no room for the next task.
     AwaitPermit,
-    /// The next result is that of this task's item (ordered), or of any (unordered).
-    AwaitResult(Option<(RawFuture, u64)>),
+    /// The next result comes with this future (ordered), or with any (unordered).
+    AwaitResult(Option<RawFuture>),
 }
 
 /// A map without the type of its results.
@@ -75,16 +80,16 @@ pub(super) struct Engine<I: Iterator, E> {
     pub(super) made_at: Instant,
     pub(super) deadline: Option<Instant>,
     /// Encoded items that have no task yet, and what follows them.
-    draft: Vec<Vec<u8>>,
+    draft: Draft,
     after_draft: Option<Ended<E>>,
     /// What is to be given, in the order of the inputs; in an unordered map, what has ended without
     /// a task.
     window: VecDeque<Entry<E>>,
     unordered: Option<Unordered>,
-    /// The tasks that have results to be given: the last future of each (which
-    /// ends when the task does), and how many of its items.
-    tasks: BTreeMap<u64, (RawFuture, usize)>,
-    next_task: u64,
+    /// How many tasks have results to be given.
+    tasks: usize,
+    /// What has been given last is in here.
+    giving: Option<Batch>,
     pulled: usize,
     given: usize,
     seat: Seat,
@@ -93,11 +98,13 @@ pub(super) struct Engine<I: Iterator, E> {
     is_over: bool,
 }
 
-/// The items in flight of an unordered map.
+/// The tasks in flight of an unordered map.
 struct Unordered {
     watch: Watch,
-    items: HashMap<usize, (RawFuture, u64)>,
+    batches: BTreeMap<usize, Batch>,
     next: usize,
+    /// The one that may have results.
+    ready: Option<usize>,
 }
 
 impl<I: Iterator, E> Engine<I, E> {
@@ -120,12 +127,12 @@ impl<I: Iterator, E> Engine<I, E> {
             buffersize,
             made_at: Instant::now(),
             deadline: None,
-            draft: Vec::new(),
+            draft: Draft::default(),
             after_draft: None,
             window: VecDeque::new(),
             unordered: None,
-            tasks: BTreeMap::new(),
-            next_task: 0,
+            tasks: 0,
+            giving: None,
             pulled: 0,
             given: 0,
             seat: Seat::default(),
@@ -138,8 +145,9 @@ impl<I: Iterator, E> Engine<I, E> {
     pub(super) fn make_unordered(&mut self) {
         self.unordered = Some(Unordered {
             watch: Watch::empty(),
-            items: HashMap::new(),
+            batches: BTreeMap::new(),
             next: 0,
+            ready: None,
         });
     }
 
@@ -158,24 +166,21 @@ impl<I: Iterator, E> Engine<I, E> {
                     None => return Some(self.time_out()),
                     Some(entered) => self.submit_draft(entered),
                 },
-                Step::AwaitResult(Some((future, task))) => {
+                Step::AwaitResult(Some(future)) => {
                     if future.wait(self.deadline).is_none() {
                         return Some(self.time_out());
                     }
-                    self.window.pop_front();
-                    return Some(self.give(future, task));
                 }
                 Step::AwaitResult(None) => {
                     let deadline = self.deadline;
                     let arrived = self.unordered.as_mut().and_then(|unordered| {
-                        let last = unordered
-                            .items
-                            .values()
-                            .next()
-                            .map(|(future, _)| future.clone());
-                        unordered.watch.next_before(deadline, || last)
+                        let first = unordered.batches.values().next();
+                        let first = first.and_then(Batch::future).cloned();
+                        unordered.watch.next_before(deadline, || first)
                     });
-                    return Some(self.give_arrived(arrived));
+                    if !self.note_arrived(arrived) {
+                        return Some(self.time_out());
+                    }
                 }
             }
         }
@@ -197,13 +202,11 @@ impl<I: Iterator, E> Engine<I, E> {
                         Poll::Pending => return self.poll_deadline(context),
                     }
                 }
-                Step::AwaitResult(Some((future, task))) => {
+                Step::AwaitResult(Some(future)) => {
                     if future.poll(&mut self.seat, context).is_pending() {
                         return self.poll_deadline(context);
                     }
                     self.seat = Seat::default();
-                    self.window.pop_front();
-                    return Poll::Ready(Some(self.give(future, task)));
                 }
                 Step::AwaitResult(None) => {
                     let watch = self
@@ -212,7 +215,9 @@ impl<I: Iterator, E> Engine<I, E> {
                         .map(|unordered| unordered.watch.poll_next(context));
                     match watch {
                         Some(Poll::Ready(arrived)) => {
-                            return Poll::Ready(Some(self.give_arrived(arrived)));
+                            if !self.note_arrived(arrived) {
+                                return Poll::Ready(Some(self.time_out()));
+                            }
                         }
                         _ => return self.poll_deadline(context),
                     }
@@ -232,6 +237,7 @@ impl<I: Iterator, E> Engine<I, E> {
 
     /// Fills the window, and says what comes next.
     fn step(&mut self) -> Step<E> {
+        self.giving = None;
         if self.is_over {
             return Step::Over;
         }
@@ -239,10 +245,18 @@ impl<I: Iterator, E> Engine<I, E> {
             return Step::Give(refused);
         }
         let must_wait = self.fill();
-        match self.window.front() {
-            Some(Entry::Item { future, task }) => {
-                return Step::AwaitResult(Some((future.clone(), *task)));
-            }
+        match self.window.front_mut() {
+            Some(Entry::Batch(batch)) => match batch.next(Order::OfItems) {
+                Next::Await(future) => return Step::AwaitResult(Some(future)),
+                Next::Given(given) => {
+                    if batch.is_given()
+                        && let Some(Entry::Batch(batch)) = self.window.pop_front()
+                    {
+                        self.end_batch(batch);
+                    }
+                    return Step::Give(self.give(given));
+                }
+            },
             Some(Entry::Ended(_)) => {
                 if let Some(Entry::Ended(ended)) = self.window.pop_front() {
                     self.given += 1;
@@ -251,10 +265,13 @@ impl<I: Iterator, E> Engine<I, E> {
             }
             None => {}
         }
+        if let Some(given) = self.next_unordered() {
+            return Step::Give(self.give(given));
+        }
         if self
             .unordered
             .as_ref()
-            .is_some_and(|unordered| !unordered.items.is_empty())
+            .is_some_and(|unordered| !unordered.batches.is_empty())
         {
             return Step::AwaitResult(None);
         }
@@ -298,165 +315,79 @@ impl<I: Iterator, E> Engine<I, E> {
             .is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// Submits until the window is full. Says whether that takes a permit that is not to be had.
-    fn fill(&mut self) -> bool {
-        if self.is_late() {
-            return false;
-        }
-        while self.tasks.len() < self.buffersize {
-            // What was refused has no task, and an input may be without an end.
-            let is_refused = matches!(self.window.back(), Some(Entry::Ended(_)));
-            if is_refused && self.window.len() >= self.buffersize {
-                return false;
-            }
-            if self.draft.is_empty() {
-                self.pull_draft();
-            }
-            if self.draft.is_empty() {
-                let Some(ended) = self.after_draft.take() else {
-                    return false;
-                };
-                self.window.push_back(Entry::Ended(ended));
-                continue;
-            }
-            match self.executor.0.gate().try_enter() {
-                Err(SubmitError::Full { .. }) => return true,
-                entered => self.submit_draft(entered),
-            }
-        }
-        false
-    }
-
-    /// Whether there is something that has not been submitted.
-    fn has_more(&mut self) -> bool {
-        if self.draft.is_empty() && self.after_draft.is_none() {
-            self.pull_draft();
-        }
-        !self.draft.is_empty() || self.after_draft.is_some()
-    }
-
-    /// Pulls a chunk from the input.
-    fn pull_draft(&mut self) {
-        let Some(inputs) = &mut self.inputs else {
-            return;
-        };
-        let mut is_at_end = false;
-        while self.draft.len() < self.chunksize && self.after_draft.is_none() && !is_at_end {
-            let mut item = Vec::new();
-            match panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, &mut item))) {
-                Ok(Pulled::Item) => self.draft.push(item),
-                Ok(Pulled::Refused(error)) => {
-                    self.after_draft = Some(Ended::Failed(TaskError::Refused(error)))
+    /// A result that has come, of any task.
+    fn next_unordered(&mut self) -> Option<Given> {
+        let unordered = self.unordered.as_mut()?;
+        let index = unordered.ready?;
+        let batch = unordered.batches.get_mut(&index)?;
+        match batch.next(Order::AsTheyEnd) {
+            Next::Given(given) => {
+                if batch.is_given()
+                    && let Some(batch) = unordered.batches.remove(&index)
+                {
+                    unordered.ready = None;
+                    self.end_batch(batch);
                 }
-                Ok(Pulled::Error(error)) => self.after_draft = Some(Ended::Input(error)),
-                Ok(Pulled::End) => is_at_end = true,
-                Err(panic) => {
-                    self.panic = Some(panic);
-                    is_at_end = true;
-                }
+                Some(given)
             }
-        }
-        self.pulled += self.draft.len() + usize::from(self.after_draft.is_some());
-        if is_at_end {
-            // Its end is asked for once only, and what it holds is let go.
-            self.inputs = None;
+            Next::Await(future) => {
+                unordered.watch.add(&future, index);
+                unordered.ready = None;
+                None
+            }
         }
     }
 
-    /// Makes a task of the draft; or, where the executor takes none, gives its items that answer.
-    fn submit_draft(&mut self, entered: Result<Permit, SubmitError>) {
-        // Who waited for a permit may have been given another one meanwhile.
-        self.entering = None;
-        let count = self.draft.len();
-        let begun = entered.and_then(|permit| {
-            let function = self.function.clone()?;
-            let work = match &self.draft[..] {
-                [item] => {
-                    let copy = |out: &mut Vec<u8>| {
-                        out.extend_from_slice(item);
-                        Ok(())
-                    };
-                    Work::task(function, copy)?
-                }
-                items => Work::chunk(function, items.iter().map(Vec::as_slice)),
-            };
-            let work = work.with(self.options.clone());
-            self.executor.0.clone().begin(permit, work)
-        });
-        self.draft.clear();
-        match begun {
-            Ok(promises) => {
-                let futures = promises.into_many();
-                let task = self.next_task;
-                self.next_task += 1;
-                if let Some(last) = futures.last() {
-                    self.tasks.insert(task, (last.clone(), futures.len()));
-                }
-                for future in futures {
-                    self.enter(future, task);
-                }
-            }
-            Err(error) => {
-                let is_last = matches!(error, SubmitError::ShutDown | SubmitError::Broken(_));
-                let refused = || Entry::Ended(Ended::Failed(TaskError::Refused(error.clone())));
-                self.window.extend((0..count).map(|_| refused()));
-                if is_last {
-                    // The executor takes nothing any more.
-                    self.inputs = None;
-                }
-            }
+    /// Results of a task have come; says whether they have, and it is not too late.
+    fn note_arrived(&mut self, arrived: Option<usize>) -> bool {
+        if let (Some(unordered), Some(index)) = (&mut self.unordered, arrived) {
+            unordered.ready = Some(index);
         }
-        self.window
-            .extend(self.after_draft.take().map(Entry::Ended));
+        arrived.is_some()
     }
 
-    /// Gives an item its place.
-    fn enter(&mut self, future: RawFuture, task: u64) {
-        let Some(unordered) = &mut self.unordered else {
-            self.window.push_back(Entry::Item { future, task });
-            return;
-        };
-        let index = unordered.next;
-        unordered.next += 1;
-        unordered.watch.add(&future, index);
-        unordered.items.insert(index, (future, task));
+    /// All of its items have been given; the last one is looked at still.
+    fn end_batch(&mut self, batch: Batch) {
+        self.tasks -= 1;
+        self.giving = Some(batch);
     }
 
-    /// Gives out an item of this task.
-    fn give(&mut self, future: RawFuture, task: u64) -> Ended<E> {
-        if let Some((_, left)) = self.tasks.get_mut(&task) {
-            *left -= 1;
-            if *left == 0 {
-                self.tasks.remove(&task);
-            }
-        }
+    fn give(&mut self, given: Given) -> Ended<E> {
         self.given += 1;
-        Ended::Done(future)
+        match given {
+            Given::Here(place) => Ended::Here(place),
+            Given::Bytes(bytes) => Ended::Bytes(bytes),
+            Given::Failed(error) => Ended::Failed(error),
+        }
     }
 
-    fn give_arrived(&mut self, arrived: Option<usize>) -> Ended<E> {
-        let item = arrived
-            .zip(self.unordered.as_mut())
-            .and_then(|(index, unordered)| unordered.items.remove(&index));
-        match item {
-            Some((future, task)) => self.give(future, task),
-            None => self.time_out(),
-        }
+    /// The result at a place that was given last.
+    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+        let front = || match self.window.front() {
+            Some(Entry::Batch(batch)) => Some(batch),
+            _ => None,
+        };
+        let ready = || {
+            let unordered = self.unordered.as_ref()?;
+            unordered.batches.get(&unordered.ready?)
+        };
+        let batch = self.giving.as_ref().or_else(ready).or_else(front);
+        batch.map_or(&[], |batch| batch.bytes(place))
     }
 
     /// The deadline has passed: the last item, and the end of the rest.
     fn time_out(&mut self) -> Ended<E> {
-        let is_done = |entry: &Entry<E>| match entry {
-            Entry::Item { future, .. } => future.is_done(),
-            Entry::Ended(_) => true,
+        let unfinished = |entry: &Entry<E>| match entry {
+            Entry::Batch(batch) => batch.unfinished(),
+            Entry::Ended(_) => 0,
         };
-        let mut done = self.window.iter().filter(|entry| is_done(entry)).count();
-        if let Some(unordered) = &self.unordered {
-            let items = unordered.items.values();
-            done += items.filter(|(future, _)| future.is_done()).count();
-        }
+        let in_order: usize = self.window.iter().map(unfinished).sum();
+        let unordered = self.unordered.iter();
+        let out_of_order = unordered.flat_map(|unordered| unordered.batches.values());
         let error = TaskError::TimedOut {
-            unfinished: (self.pulled - self.given).saturating_sub(done),
+            unfinished: self.draft.len()
+                + in_order
+                + out_of_order.map(Batch::unfinished).sum::<usize>(),
             total: self.pulled,
         };
         self.is_over = true;
@@ -466,17 +397,23 @@ impl<I: Iterator, E> Engine<I, E> {
 
     /// Cancels what has not begun, and lets everything go.
     fn cancel(&mut self) {
-        if let Some(Entry::Item { future, .. }) = self.window.front() {
+        if let Some(Entry::Batch(batch)) = self.window.front()
+            && let Some(future) = batch.future()
+        {
             future.leave(&mut self.seat);
         }
         self.entering = None;
         self.timer = None;
-        self.window.clear();
-        self.unordered = None;
+        let window = std::mem::take(&mut self.window).into_iter();
+        let in_order = window.filter_map(|entry| match entry {
+            Entry::Batch(batch) => Some(batch),
+            Entry::Ended(_) => None,
+        });
+        let unordered = self.unordered.take().into_iter();
+        let out_of_order = unordered.flat_map(|unordered| unordered.batches.into_values());
+        let batches: Vec<Batch> = in_order.chain(out_of_order).collect();
         // The youngest first, so that none of them begins because another has just been cancelled.
-        for (future, _) in std::mem::take(&mut self.tasks).into_values().rev() {
-            future.cancel();
-        }
+        batches.iter().rev().for_each(Batch::cancel);
     }
 
     pub(super) fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

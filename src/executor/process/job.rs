@@ -18,13 +18,44 @@ use crate::executor::core::{Promises, Work};
 use crate::executor::gate::Permit;
 use crate::executor::retry::{Fault, Retry};
 use crate::frame::{FLAG_PROMPT, Header, Kind};
-use crate::future::{Outcome, RawFuture};
+use crate::future::{Answers, Outcome, RawFuture, Stage};
 use crate::registry::Function;
 use crate::scheduler::{Cause, Verdict};
 use crate::wire::{TaskFailure, is_err};
 
-/// Futures to be completed, once no lock is held.
-pub(super) type Endings = SmallVec<[(RawFuture, Outcome); 2]>;
+/// What is to be told, once no lock is held.
+pub(super) type Endings = SmallVec<[Ending; 2]>;
+
+/// The end of a task, or of some items of a chunk.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Task(RawFuture, Outcome),
+    Items(Stage, Box<Answers>),
+}
+
+impl Ending {
+    /// Whether it is the work of a caller alone.
+    pub(super) fn is_cancelled(&self) -> bool {
+        let is_cancelled = |error: &TaskError| matches!(error, TaskError::Cancelled { .. });
+        match self {
+            Self::Task(_, outcome) => outcome.as_ref().is_err_and(is_cancelled),
+            Self::Items(_, answers) => {
+                let mut items = answers.items.iter();
+                items.all(|answer| answer.outcome.as_ref().is_err_and(is_cancelled))
+            }
+        }
+    }
+
+    /// Tells everyone who waits.
+    pub(super) fn tell(self) {
+        match self {
+            Self::Task(future, outcome) => {
+                future.complete(outcome);
+            }
+            Self::Items(stage, answers) => stage.complete(*answers),
+        }
+    }
+}
 
 /// A pending task, or a pending chunk.
 #[derive(Debug)]
@@ -46,7 +77,7 @@ pub(super) struct Job {
 #[derive(Debug)]
 enum Promised {
     One(RawFuture),
-    Many(Chunk),
+    Many(Box<Chunk>),
     /// Everybody has been answered.
     Nobody,
 }
@@ -99,14 +130,14 @@ impl Job {
     pub(super) fn promise(&mut self, promises: Promises) {
         self.promised = match promises {
             Promises::One(future) => Promised::One(future),
-            Promises::Many(futures) => Promised::Many(Chunk::new(futures)),
+            Promises::Many(stage, count) => Promised::Many(Box::new(Chunk::new(stage, count))),
         };
     }
 
     /// How many items it has, if it is a chunk.
     pub(super) fn items(&self) -> u32 {
         match &self.promised {
-            Promised::Many(chunk) => u32::try_from(chunk.len()).unwrap_or(u32::MAX),
+            Promised::Many(chunk) => chunk.len(),
             _ => 0,
         }
     }
@@ -133,7 +164,7 @@ impl Job {
     /// Which item of a chunk runs next, or runs.
     pub(super) fn next_item(&self) -> u32 {
         match &self.promised {
-            Promised::Many(chunk) => u32::try_from(chunk.ended()).unwrap_or(u32::MAX),
+            Promised::Many(chunk) => chunk.ended(),
             _ => 0,
         }
     }
@@ -154,7 +185,7 @@ impl Job {
         let outcome =
             outcome.map_err(|failure| failure.into_error(self.function.name, pid, max_frame));
         if let Promised::One(future) = self.take_promised() {
-            endings.push((future, outcome));
+            endings.push(Ending::Task(future, outcome));
         }
         Next::Nothing
     }
@@ -173,37 +204,43 @@ impl Job {
         };
         let Part {
             first,
+            payload,
             items,
             is_last,
         } = part;
-        let checked = chunk.check_part(first as usize, items.len(), is_last);
+        let checked = chunk.check_part(first, items.len(), is_last);
         if checked.is_ok() {
+            chunk.begin_part(payload, items.len());
             for item in items {
-                let outcome = match item {
-                    Item::Ended(outcome) => outcome,
+                match item {
                     // It was asked to stop.
-                    Item::Cancelled => {
-                        let error = if self.is_cancelled {
-                            TaskError::Cancelled {
-                                may_have_run: false,
-                            }
-                        } else {
-                            self.overdue(task)
-                        };
-                        chunk.end_next(Err(error), endings);
-                        continue;
+                    Item::Cancelled => chunk.fail_next(if self.is_cancelled {
+                        TaskError::Cancelled {
+                            may_have_run: false,
+                        }
+                    } else {
+                        self.overdue(task)
+                    }),
+                    Item::Value(place) => {
+                        let is_error = || is_err(chunk.bytes(place));
+                        let is_fault =
+                            self.retry().is_some() && self.function.returns_result && is_error();
+                        if is_fault && self.is_retried(&mut chunk, Fault::Error) {
+                            continue;
+                        }
+                        chunk.end_next(place);
                     }
-                };
-                let fault = self.fault(&outcome);
-                let tried = chunk.note_tried();
-                if fault.is_some_and(|fault| self.pause_after(tried, fault).is_some()) {
-                    chunk.set_next_aside();
-                    continue;
+                    Item::Failed(failure) => {
+                        let fault = fault_of(&failure);
+                        if fault.is_some_and(|fault| self.is_retried(&mut chunk, fault)) {
+                            continue;
+                        }
+                        let function = self.function.name;
+                        chunk.fail_next(failure.into_error(function, pid, max_frame));
+                    }
                 }
-                let outcome = outcome
-                    .map_err(|failure| failure.into_error(self.function.name, pid, max_frame));
-                chunk.end_next(outcome, endings);
             }
+            endings.extend(chunk.part_ending());
         }
         self.promised = Promised::Many(chunk);
         checked?;
@@ -222,12 +259,10 @@ impl Job {
                 if let TaskError::Cancelled { may_have_run } = error {
                     future.announce_cancelled(may_have_run);
                 }
-                endings.push((future, Err(error)));
+                endings.push(Ending::Task(future, Err(error)));
             }
             Promised::Many(chunk) => {
-                for (future, tried) in chunk.into_left() {
-                    endings.push((future, Err(after_attempts(error, tried))));
-                }
+                endings.extend(chunk.fail_all(|tried| after_attempts(error, tried)));
             }
             Promised::Nobody => {}
         }
@@ -260,19 +295,18 @@ impl Job {
                     return again(pause);
                 }
                 let error = self.end_of(task, self.tried, death, cause);
-                endings.push((future, Err(error)));
+                endings.push(Ending::Task(future, Err(error)));
                 Verdict::Begun
             }
             Promised::Many(mut chunk) => {
-                for _ in 0..chunk.begun_before(item as usize) {
-                    let tried = chunk.note_tried();
-                    if fault.is_some_and(|fault| self.pause_after(tried, fault).is_some()) {
-                        chunk.set_next_aside();
-                    } else {
-                        let error = self.end_of(task, tried, death, cause);
-                        chunk.end_next(Err(error), endings);
+                for _ in 0..chunk.begun_before(item) {
+                    if fault.is_some_and(|fault| self.is_retried(&mut chunk, fault)) {
+                        continue;
                     }
+                    let error = self.end_of(task, chunk.tries_of_next(), death, cause);
+                    chunk.fail_next(error);
                 }
+                endings.extend(chunk.part_ending());
                 self.promised = Promised::Many(chunk);
                 let rest = match cause {
                     Some(Cause::Deadline) => Some(self.overdue(task)),
@@ -340,12 +374,28 @@ impl Job {
         self.retry()?.pause_after(tried, fault)
     }
 
+    /// Whether the next item of a chunk is to be tried again, after this. It is set aside then.
+    fn is_retried(&self, chunk: &mut Chunk, fault: Fault) -> bool {
+        let is_retried = self.pause_after(chunk.tries_of_next(), fault).is_some();
+        if is_retried {
+            chunk.set_next_aside();
+        }
+        is_retried
+    }
+
     /// What is wrong with an outcome, as far as trying again is concerned.
     fn fault(&self, outcome: &Result<Vec<u8>, TaskFailure>) -> Option<Fault> {
         match outcome {
-            Err(TaskFailure::Panicked { .. }) => Some(Fault::Panic),
+            Err(failure) => fault_of(failure),
             Ok(result) if self.function.returns_result && is_err(result) => Some(Fault::Error),
-            _ => None,
+            Ok(_) => None,
         }
+    }
+}
+
+fn fault_of(failure: &TaskFailure) -> Option<Fault> {
+    match failure {
+        TaskFailure::Panicked { .. } => Some(Fault::Panic),
+        _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! What a worker says, checked and decoded before any lock is taken.
 
 use crate::frame::{FLAG_IN_TASK, FLAG_LAST, Frame, FrameError, Kind};
+use crate::future::Place;
 use crate::wire::{self, Hello, ItemOutcome, PartReader, Record, TaskFailure};
 
 /// One frame of a worker.
@@ -37,6 +38,8 @@ pub(super) enum Message {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) first: u32,
+    /// The frame's, in which the results are.
+    pub(super) payload: Vec<u8>,
     pub(super) items: Vec<Item>,
     /// Nothing else comes of this chunk.
     pub(super) is_last: bool,
@@ -45,7 +48,8 @@ pub(super) struct Part {
 /// How one item of a chunk ended.
 #[derive(Debug)]
 pub(super) enum Item {
-    Ended(Result<Vec<u8>, TaskFailure>),
+    Value(Place),
+    Failed(TaskFailure),
     Cancelled,
 }
 
@@ -75,20 +79,22 @@ impl Message {
                 outcome: Err(wire::decode(&frame.payload).map_err(garbled)?),
             },
             Kind::Part => {
-                let reader = PartReader::new(&frame.payload).map_err(garbled)?;
+                let payload = frame.payload.into_owned();
+                let mut reader = PartReader::new(&payload).map_err(garbled)?;
                 let (first, count) = (reader.index(), reader.left());
                 if count > most_items {
                     return Err(format!("{count} items of a chunk of at most {most_items}"));
                 }
-                let items = reader
-                    .map(|item| Item::decode(item.outcome))
-                    .collect::<Result<_, _>>()
-                    .map_err(garbled)?;
-                let is_last = header.flags & FLAG_LAST != 0;
+                let mut items = Vec::with_capacity(count as usize);
+                while let Some(item) = reader.next() {
+                    let end = payload.len() - reader.rest_len();
+                    items.push(Item::decode(item.outcome, end).map_err(garbled)?);
+                }
                 let part = Part {
                     first,
+                    payload,
                     items,
-                    is_last,
+                    is_last: header.flags & FLAG_LAST != 0,
                 };
                 Self::Part { task, seq, part }
             }
@@ -106,10 +112,14 @@ impl Message {
 }
 
 impl Item {
-    fn decode(outcome: ItemOutcome<'_>) -> Result<Self, wire::CodecError> {
+    /// `end` is where the item ends in its part; a result is the last of an item.
+    fn decode(outcome: ItemOutcome<'_>, end: usize) -> Result<Self, wire::CodecError> {
         Ok(match outcome {
-            ItemOutcome::Value(bytes) => Self::Ended(Ok(bytes.to_vec())),
-            ItemOutcome::Failure(bytes) => Self::Ended(Err(wire::decode(bytes)?)),
+            ItemOutcome::Value(bytes) => Self::Value(Place {
+                start: end.saturating_sub(bytes.len()),
+                len: bytes.len(),
+            }),
+            ItemOutcome::Failure(bytes) => Self::Failed(wire::decode(bytes)?),
             ItemOutcome::Cancelled => Self::Cancelled,
         })
     }

@@ -1,93 +1,139 @@
 //! The items of a chunk: who has been answered, who is to be tried again, who has not begun.
 
+use crate::error::TaskError;
 use crate::executor::core::Work;
-use crate::future::{Outcome, RawFuture};
+use crate::future::{Answer, Answers, Place, Stage};
 use crate::registry::Function;
 use crate::wire::ChunkReader;
 
-use super::Endings;
+use super::Ending;
 
 /// The items that a chunk's payload has, in its order.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    items: Vec<Item>,
+    /// Brings the next answers.
+    stage: Stage,
+    /// Those, as far as they are known.
+    answers: Answers,
+    /// How many items the payload has.
+    count: u32,
     /// How many have ended, from the first on: were answered, or set aside.
-    ended: usize,
+    ended: u32,
+    /// Those that were set aside, to be tried again.
+    aside: Vec<Item>,
+    /// What the items of the payload are, if it is not the first one.
+    later: Option<Vec<Item>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Item {
-    /// `None` when it has been answered.
-    future: Option<RawFuture>,
-    /// How often it has begun.
+    /// The place in this payload.
+    place: u32,
+    /// The number in the first one.
+    number: u32,
+    /// How often it has begun, and failed.
     tried: u32,
 }
 
 impl Chunk {
-    pub(super) fn new(futures: Vec<RawFuture>) -> Self {
-        let item = |future| Item {
-            future: Some(future),
-            tried: 0,
-        };
+    pub(super) fn new(stage: Stage, count: u32) -> Self {
         Self {
-            items: futures.into_iter().map(item).collect(),
+            stage,
+            answers: Answers::default(),
+            count,
             ended: 0,
+            aside: Vec::new(),
+            later: None,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
+    /// How many items there are.
+    pub(super) fn len(&self) -> u32 {
+        self.count
     }
 
     /// Says what is wrong with a part about so many items from this one on, in words that follow "because it
     /// sent".
-    pub(super) fn check_part(&self, first: usize, count: usize, last: bool) -> Result<(), String> {
-        let end = self.ended + count;
+    pub(super) fn check_part(&self, first: u32, count: usize, last: bool) -> Result<(), String> {
+        let end = self.ended as usize + count;
         if first != self.ended && count > 0 {
             let next = self.ended;
             return Err(format!("item {first} of a chunk when item {next} was next"));
         }
-        if end > self.items.len() || (last && end < self.items.len()) {
-            return Err(format!("{end} items of a chunk of {}", self.items.len()));
+        let all = self.count as usize;
+        if end > all || (last && end < all) {
+            return Err(format!("{end} items of a chunk of {all}"));
         }
         Ok(())
     }
 
-    /// The next item has begun; says how often it has by now.
-    pub(super) fn note_tried(&mut self) -> u32 {
-        self.items.get_mut(self.ended).map_or(0, |item| {
-            item.tried = item.tried.saturating_add(1);
-            item.tried
-        })
+    /// Some items have ended; their results are in here.
+    pub(super) fn begin_part(&mut self, payload: Vec<u8>, count: usize) {
+        self.answers.payload = payload;
+        self.answers.items.reserve(count);
+    }
+
+    /// The result of an item, in what [`begin_part`](Self::begin_part) was given.
+    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+        self.answers.bytes(place)
+    }
+
+    /// The next item has this result.
+    pub(super) fn end_next(&mut self, place: Place) {
+        self.answer_next(Ok(place));
     }
 
     /// The next item ends like this.
-    pub(super) fn end_next(&mut self, outcome: Outcome, endings: &mut Endings) {
-        if let Some(item) = self.items.get_mut(self.ended) {
-            endings.extend(item.future.take().map(|future| (future, outcome)));
-            self.ended += 1;
-        }
+    pub(super) fn fail_next(&mut self, error: TaskError) {
+        self.answer_next(Err(error));
     }
 
     /// The next item is to be tried again, when the others have ended.
     pub(super) fn set_next_aside(&mut self) {
+        let item = self.item(self.ended);
+        self.aside.push(Item {
+            tried: item.tried.saturating_add(1),
+            ..item
+        });
         self.ended += 1;
     }
 
+    /// How often the next item has begun, now that it has.
+    pub(super) fn tries_of_next(&self) -> u32 {
+        self.item(self.ended).tried.saturating_add(1)
+    }
+
     /// How many items have ended, which is the number of the next one.
-    pub(super) fn ended(&self) -> usize {
+    pub(super) fn ended(&self) -> u32 {
         self.ended
     }
 
     /// How many items have begun, or may have, and have not ended, in a worker that was at this item. At the one before the next
     /// it is between two: what it had begun has been answered.
-    pub(super) fn begun_before(&self, item: usize) -> usize {
+    pub(super) fn begun_before(&self, item: u32) -> u32 {
         let next = item.saturating_add(1);
-        if next < self.ended || next > self.items.len() {
+        if next < self.ended || next > self.count {
             // That cannot be.
-            return self.items.len() - self.ended;
+            return self.count - self.ended;
         }
         next - self.ended
+    }
+
+    /// What has been answered since this was last asked, to be told.
+    pub(super) fn part_ending(&mut self) -> Option<Ending> {
+        if self.answers.items.is_empty() {
+            return None;
+        }
+        let is_over = self.ended == self.count && self.aside.is_empty();
+        let next = (!is_over).then(|| self.stage.successor());
+        let mut answers = std::mem::take(&mut self.answers);
+        answers.next.clone_from(&next);
+        // The last one is told and not needed any more.
+        let stage = match next {
+            Some(next) => std::mem::replace(&mut self.stage, next),
+            None => self.stage.clone(),
+        };
+        Some(Ending::Items(stage, Box::new(answers)))
     }
 
     /// Makes a chunk of what is left: those that never began, then those that were set aside. Returns its payload, and how
@@ -97,41 +143,64 @@ impl Chunk {
         function: &'static Function,
         payload: &[u8],
     ) -> Option<(Vec<u8>, u32)> {
+        let mut left = self.left();
+        let tried = left.iter().map(|item| item.tried).min()?;
         // The payload was written by `Work::chunk`.
         let arguments: Vec<&[u8]> = ChunkReader::new(payload).into_iter().flatten().collect();
         debug_assert_eq!(
             arguments.len(),
-            self.items.len(),
+            self.count as usize,
             "a chunk of ours can be read"
         );
-        let aside = std::mem::take(&mut self.items);
-        let (mut left, mut left_arguments) = (Vec::new(), Vec::new());
-        let (mut again, mut again_arguments) = (Vec::new(), Vec::new());
-        for (index, item) in aside.into_iter().enumerate() {
-            if item.future.is_none() {
-                continue;
-            }
-            let arguments = arguments.get(index).copied().unwrap_or_default();
-            if index < self.ended {
-                again.push(item);
-                again_arguments.push(arguments);
-            } else {
-                left.push(item);
-                left_arguments.push(arguments);
-            }
-        }
-        left.append(&mut again);
-        left_arguments.append(&mut again_arguments);
-        let tried = left.iter().map(|item| item.tried).min()?;
+        let of = |item: &Item| arguments.get(item.place as usize).copied();
+        let left_arguments = left.iter().map(|item| of(item).unwrap_or_default());
         let payload = Work::chunk(function, left_arguments).payload;
-        self.items = left;
+        for (place, item) in (0..).zip(&mut left) {
+            item.place = place;
+        }
+        self.count = left.len() as u32;
         self.ended = 0;
+        self.aside = Vec::new();
+        self.later = Some(left);
         Some((payload, tried))
     }
 
-    /// Those that have not been answered, and how often each has begun.
-    pub(super) fn into_left(self) -> impl Iterator<Item = (RawFuture, u32)> {
-        let items = self.items.into_iter();
-        items.filter_map(|item| Some((item.future?, item.tried)))
+    /// Everything that has not been answered ends like this, by how often it has begun.
+    pub(super) fn fail_all(mut self, error: impl Fn(u32) -> TaskError) -> Option<Ending> {
+        let left = self.left();
+        self.answers
+            .items
+            .extend(left.into_iter().map(|item| Answer {
+                item: item.number,
+                outcome: Err(error(item.tried)),
+            }));
+        self.ended = self.count;
+        self.aside = Vec::new();
+        self.part_ending()
+    }
+
+    /// Those that have not been answered.
+    fn left(&mut self) -> Vec<Item> {
+        let mut left: Vec<Item> = (self.ended..self.count).map(|at| self.item(at)).collect();
+        left.append(&mut self.aside);
+        left
+    }
+
+    fn answer_next(&mut self, outcome: Result<Place, TaskError>) {
+        let item = self.item(self.ended).number;
+        self.answers.items.push(Answer { item, outcome });
+        self.ended += 1;
+    }
+
+    fn item(&self, place: u32) -> Item {
+        let later = self
+            .later
+            .as_ref()
+            .and_then(|later| later.get(place as usize));
+        later.copied().unwrap_or(Item {
+            place,
+            number: place,
+            tried: 0,
+        })
     }
 }

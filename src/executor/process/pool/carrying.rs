@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::effects::Jobs;
 use super::{Effects, Inner, Pool, Unwanted};
 use crate::error::{SubmitError, TaskError};
-use crate::executor::process::job::Endings;
+use crate::executor::process::job::{Ending, Endings};
 use crate::executor::process::link::Link;
 use crate::executor::process::output::Runs;
 use crate::executor::process::reading;
@@ -207,10 +207,9 @@ impl Pool {
         let is_behind = self.output.is_behind();
         let (behind, now) = if is_behind {
             // What was cancelled has nothing to wait for.
-            let is_cancelled = |outcome: &_| matches!(outcome, Err(TaskError::Cancelled { .. }));
             endings
                 .into_iter()
-                .partition(|(_, outcome)| !is_cancelled(outcome))
+                .partition(|ending| !ending.is_cancelled())
         } else {
             (Endings::new(), endings)
         };
@@ -221,9 +220,7 @@ impl Pool {
         } else {
             self.complete_behind_output(jobs, behind, std::mem::take(&mut is_noted));
         }
-        for (future, outcome) in now {
-            future.complete(outcome);
-        }
+        now.into_iter().for_each(Ending::tell);
         drop(completing);
         let mut wake_reactor = wake_reactor;
         if let Some(error) = close_gate {
@@ -276,9 +273,7 @@ impl Pool {
         self.output.thread.run(Box::new(move || {
             // As in `carry_out`; and until here they bound what waits for the handler.
             drop(jobs);
-            for (future, outcome) in endings {
-                future.complete(outcome);
-            }
+            endings.into_iter().for_each(Ending::tell);
             if is_noted
                 && let Some(pool) = this.upgrade()
                 && pool.has_carried_out()

@@ -1,0 +1,205 @@
+//! What one task of a map brings: the result of its item, or those of all items of a chunk, in whatever order they end.
+
+use std::collections::BTreeMap;
+
+use crate::error::TaskError;
+use crate::executor::core::Promises;
+use crate::future::{Place, RawFuture, Stage};
+
+/// The items of one task.
+pub(super) struct Batch {
+    source: Source,
+    /// How many there are.
+    count: u32,
+    /// How many have been given.
+    given: u32,
+    /// What of the answers that have come last has been looked at.
+    looked_at: usize,
+    /// Results that came before those of items in front of them.
+    early: BTreeMap<u32, Result<Vec<u8>, TaskError>>,
+}
+
+enum Source {
+    One(RawFuture),
+    Many(Stage),
+    /// Whatever ended it ended all the rest.
+    Over(TaskError),
+}
+
+/// The result of an item.
+pub(super) enum Given {
+    /// It is at this place of what [`Batch::bytes`] knows.
+    Here(Place),
+    Bytes(Vec<u8>),
+    Failed(TaskError),
+}
+
+/// What is to be waited for, or has come.
+pub(super) enum Next {
+    Given(Given),
+    Await(RawFuture),
+}
+
+/// In which order items are given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    OfItems,
+    AsTheyEnd,
+}
+
+impl Batch {
+    pub(super) fn new(promises: Promises) -> Self {
+        let (source, count) = match promises {
+            Promises::One(future) => (Source::One(future), 1),
+            Promises::Many(stage, count) => (Source::Many(stage), count),
+        };
+        Self {
+            source,
+            count,
+            given: 0,
+            looked_at: 0,
+            early: BTreeMap::new(),
+        }
+    }
+
+    /// Whether nothing is left to be given.
+    pub(super) fn is_given(&self) -> bool {
+        self.given == self.count
+    }
+
+    /// The next result, or the future that brings it. Not to be called when all have been given.
+    pub(super) fn next(&mut self, order: Order) -> Next {
+        if let Some(early) = self.early.remove(&self.given) {
+            self.given += 1;
+            return Next::Given(match early {
+                Ok(bytes) => Given::Bytes(bytes),
+                Err(error) => Given::Failed(error),
+            });
+        }
+        loop {
+            let after = match &self.source {
+                Source::Over(error) => {
+                    self.given += 1;
+                    return Next::Given(Given::Failed(error.clone()));
+                }
+                Source::One(future) => return self.next_of_one(&future.clone()),
+                Source::Many(stage) if !stage.future().is_done() => {
+                    return Next::Await(stage.future().clone());
+                }
+                Source::Many(stage) => match stage.answers() {
+                    None => Source::Over(error_of(stage.future())),
+                    Some(answers) => {
+                        while let Some(answer) = answers.items.get(self.looked_at) {
+                            self.looked_at += 1;
+                            if order == Order::AsTheyEnd || answer.item == self.given {
+                                self.given += 1;
+                                return Next::Given(match &answer.outcome {
+                                    Ok(place) => Given::Here(*place),
+                                    Err(error) => Given::Failed(error.clone()),
+                                });
+                            }
+                            let early = answer.outcome.as_ref().map_err(TaskError::clone);
+                            let early = early.map(|place| answers.bytes(*place).to_vec());
+                            self.early.insert(answer.item, early);
+                        }
+                        match &answers.next {
+                            Some(next) => Source::Many(next.clone()),
+                            None => Source::Over(TaskError::Abandoned),
+                        }
+                    }
+                },
+            };
+            self.source = after;
+            self.looked_at = 0;
+            // The last answers may have had it.
+            if let Some(early) = self.early.remove(&self.given) {
+                self.given += 1;
+                return Next::Given(match early {
+                    Ok(bytes) => Given::Bytes(bytes),
+                    Err(error) => Given::Failed(error),
+                });
+            }
+        }
+    }
+
+    fn next_of_one(&mut self, future: &RawFuture) -> Next {
+        match future.outcome() {
+            None => Next::Await(future.clone()),
+            Some(Ok(bytes)) => {
+                self.given += 1;
+                Next::Given(Given::Here(Place {
+                    start: 0,
+                    len: bytes.len(),
+                }))
+            }
+            Some(Err(error)) => {
+                self.given += 1;
+                Next::Given(Given::Failed(error.clone()))
+            }
+        }
+    }
+
+    /// What is at a place that was given last.
+    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+        match &self.source {
+            Source::One(future) => match future.outcome() {
+                Some(Ok(bytes)) => bytes,
+                _ => &[],
+            },
+            Source::Many(stage) => stage.answers().map_or(&[], |answers| answers.bytes(place)),
+            Source::Over(_) => &[],
+        }
+    }
+
+    /// Cancels what has not begun.
+    pub(super) fn cancel(&self) {
+        match &self.source {
+            Source::One(future) => drop(future.cancel()),
+            Source::Many(stage) => {
+                let mut stage = stage.clone();
+                while let Some(next) = stage.answers().and_then(|answers| answers.next.clone()) {
+                    stage = next;
+                }
+                stage.future().cancel();
+            }
+            Source::Over(_) => {}
+        }
+    }
+
+    /// The future that is awaited, or was last.
+    pub(super) fn future(&self) -> Option<&RawFuture> {
+        match &self.source {
+            Source::One(future) => Some(future),
+            Source::Many(stage) => Some(stage.future()),
+            Source::Over(_) => None,
+        }
+    }
+
+    /// How many items have not ended.
+    pub(super) fn unfinished(&self) -> usize {
+        let left = (self.count - self.given) as usize;
+        let ended = self.early.len()
+            + match &self.source {
+                Source::One(future) => usize::from(future.is_done()),
+                Source::Many(stage) => {
+                    let mut ended = 0;
+                    let mut stage = Some(stage.clone());
+                    while let Some(answers) = stage.as_ref().and_then(Stage::answers) {
+                        ended += answers.items.len();
+                        stage = answers.next.clone();
+                    }
+                    ended - self.looked_at
+                }
+                Source::Over(_) => left,
+            };
+        left.saturating_sub(ended)
+    }
+}
+
+/// Why there are no answers though the future is done.
+fn error_of(future: &RawFuture) -> TaskError {
+    match future.outcome() {
+        Some(Err(error)) => error.clone(),
+        _ => TaskError::Abandoned,
+    }
+}

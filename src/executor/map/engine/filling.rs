@@ -1,0 +1,137 @@
+//! The near end of a map: items are pulled, encoded, and made into tasks.
+
+use std::panic::{self, AssertUnwindSafe};
+
+use super::{Ended, Engine, Entry, Pulled};
+use crate::error::{SubmitError, TaskError};
+use crate::executor::core::Work;
+use crate::executor::gate::Permit;
+use crate::executor::map::batch::Batch;
+
+impl<I: Iterator, E> Engine<I, E> {
+    /// Submits until the window is full. Says whether that takes a permit that is not to be had.
+    pub(super) fn fill(&mut self) -> bool {
+        if self.is_late() {
+            return false;
+        }
+        while self.tasks < self.buffersize {
+            // What was refused has no task, and an input may be without an end.
+            let is_refused = matches!(self.window.back(), Some(Entry::Ended(_)));
+            if is_refused && self.window.len() >= self.buffersize {
+                return false;
+            }
+            if self.draft.is_empty() {
+                self.pull_draft();
+            }
+            if self.draft.is_empty() {
+                let Some(ended) = self.after_draft.take() else {
+                    return false;
+                };
+                self.window.push_back(Entry::Ended(ended));
+                continue;
+            }
+            match self.executor.0.gate().try_enter() {
+                Err(SubmitError::Full { .. }) => return true,
+                entered => self.submit_draft(entered),
+            }
+        }
+        false
+    }
+
+    /// Whether there is something that has not been submitted.
+    pub(super) fn has_more(&mut self) -> bool {
+        if self.draft.is_empty() && self.after_draft.is_none() {
+            self.pull_draft();
+        }
+        !self.draft.is_empty() || self.after_draft.is_some()
+    }
+
+    /// Pulls a chunk from the input.
+    fn pull_draft(&mut self) {
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        let mut is_at_end = false;
+        while self.draft.len() < self.chunksize && self.after_draft.is_none() && !is_at_end {
+            let draft = &mut self.draft;
+            let start = draft.bytes.len();
+            let pulled =
+                panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, &mut draft.bytes)));
+            match &pulled {
+                Ok(Pulled::Item) => draft.ends.push(draft.bytes.len()),
+                // What was begun of it is no item.
+                _ => draft.bytes.truncate(start),
+            }
+            match pulled {
+                Ok(Pulled::Item) => {}
+                Ok(Pulled::Refused(error)) => {
+                    self.after_draft = Some(Ended::Failed(TaskError::Refused(error)))
+                }
+                Ok(Pulled::Error(error)) => self.after_draft = Some(Ended::Input(error)),
+                Ok(Pulled::End) => is_at_end = true,
+                Err(panic) => {
+                    self.panic = Some(panic);
+                    is_at_end = true;
+                }
+            }
+        }
+        self.pulled += self.draft.len() + usize::from(self.after_draft.is_some());
+        if is_at_end {
+            // Its end is asked for once only, and what it holds is let go.
+            self.inputs = None;
+        }
+    }
+
+    /// Makes a task of the draft; or, where the executor takes none, gives its items that answer.
+    pub(super) fn submit_draft(&mut self, entered: Result<Permit, SubmitError>) {
+        // Who waited for a permit may have been given another one meanwhile.
+        self.entering = None;
+        let count = self.draft.len();
+        let begun = entered.and_then(|permit| {
+            let function = self.function.clone()?;
+            let work = if count == 1 {
+                let copy = |out: &mut Vec<u8>| {
+                    out.extend_from_slice(&self.draft.bytes);
+                    Ok(())
+                };
+                Work::task(function, copy)?
+            } else {
+                Work::chunk(function, self.draft.items())
+            };
+            let work = work.with(self.options.clone());
+            self.executor.0.clone().begin(permit, work)
+        });
+        self.draft.clear();
+        match begun {
+            Ok(promises) => {
+                self.tasks += 1;
+                self.enter(Batch::new(promises));
+            }
+            Err(error) => {
+                let is_last = matches!(error, SubmitError::ShutDown | SubmitError::Broken(_));
+                let refused = || Entry::Ended(Ended::Failed(TaskError::Refused(error.clone())));
+                self.window.extend((0..count).map(|_| refused()));
+                if is_last {
+                    // The executor takes nothing any more.
+                    self.inputs = None;
+                }
+            }
+        }
+        self.window
+            .extend(self.after_draft.take().map(Entry::Ended));
+    }
+
+    /// Gives a task its place.
+    fn enter(&mut self, batch: Batch) {
+        let Some(unordered) = &mut self.unordered else {
+            self.window.push_back(Entry::Batch(batch));
+            return;
+        };
+        let index = unordered.next;
+        unordered.next += 1;
+        if let Some(future) = batch.future() {
+            unordered.watch.add(future, index);
+        }
+        unordered.batches.insert(index, batch);
+    }
+}
