@@ -41,7 +41,7 @@
 //!   task. So a driver that has won may kill the worker, whatever time that takes, and hits nobody but the
 //!   item that it meant; and one that has lost knows that it comes too late. (Where any item is meant, the driver sets the bit
 //!   of `CONDEMNED` without a comparison: on what has `ENDED` that is `TOO_LATE`, which the worker does not look at any more.)
-//! * `cancel` and `stop_item` belong to the driver, `started_ns`, `elapsed_ns` and `resident_kib` to the worker from `SENT`
+//! * `cancel` and `stop_item` belong to the driver, `started_ns`, `elapsed_ns`, `resident_kib` and what is kept to the worker from `SENT`
 //!   until it has passed. `send` resets all of them.
 //!
 //! # Orderings
@@ -55,6 +55,7 @@
 //!   that it sees is that of the item that it has seen, or of a later one, never of an earlier one.
 //! * `elapsed_ns` and `resident_kib` are words by themselves: nothing else is read because of them. They are
 //!   stored with Release all the same, which costs nothing on x86 and one cheap instruction on ARM.
+//! * `kept_count` is stored with Release after the bytes that it counts, and read when the worker is gone.
 //! * That a slot's earlier user is passed is learnt from a pipe. The system's own locks in `write` and `read` order
 //!   what the worker wrote before what the driver does then; the models use an atomic for it.
 //!
@@ -102,10 +103,23 @@ struct Slot {
     elapsed_ns: AtomicU64,
     /// How much memory the worker had then; 0 if it was not asked for.
     resident_kib: AtomicU64,
+    /// Of the items that have ended and whose results have yet to be sent: the first, how many, and how many bytes they take
+    /// in the memory behind this page.
+    kept_first: AtomicU32,
+    kept_count: AtomicU32,
+    kept_len: AtomicU64,
 }
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Page>() == 4096 && align_of::<Page>() == 64);
+
+/// Results that a worker keeps where they outlive it, until they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    pub(crate) len: u64,
+}
 
 /// What the page says about a task whose worker is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +158,19 @@ impl Page {
         slot.started_ns.store(0, Ordering::Relaxed);
         slot.elapsed_ns.store(0, Ordering::Relaxed);
         slot.resident_kib.store(0, Ordering::Relaxed);
+        slot.kept_count.store(0, Ordering::Relaxed);
         slot.state.store(word(seq, SENT), Ordering::Release);
+    }
+
+    /// What a worker had kept of a chunk that it had begun: its word, like everything here. For when it is gone.
+    pub(crate) fn kept(&self, seq: u32) -> Option<Kept> {
+        let slot = self.slot(seq);
+        let count = slot.kept_count.load(Ordering::Acquire);
+        (count > 0 && self.is_begun(seq)).then(|| Kept {
+            first: slot.kept_first.load(Ordering::Relaxed),
+            count,
+            len: slot.kept_len.load(Ordering::Relaxed),
+        })
     }
 
     /// Takes the task back. False says that the worker has begun it (or that the page is garbage).
@@ -280,6 +306,20 @@ impl Page {
         item_of(self.slot(seq).run.load(Ordering::Relaxed))
     }
 
+    /// Nothing is kept, from this item on.
+    pub(crate) fn keep_nothing(&self, seq: u32, first: u32) {
+        let slot = self.slot(seq);
+        slot.kept_count.store(0, Ordering::Relaxed);
+        slot.kept_first.store(first, Ordering::Relaxed);
+    }
+
+    /// So many items are kept, which take so many bytes: those are there.
+    pub(crate) fn keep(&self, seq: u32, count: u32, len: u64) {
+        let slot = self.slot(seq);
+        slot.kept_len.store(len, Ordering::Relaxed);
+        slot.kept_count.store(count, Ordering::Release);
+    }
+
     /// Notes that the task has ended, with its last item, and how long it ran. Call it before the result is sent: the
     /// slot is the driver's then. False says that the worker is condemned, and must begin nothing any more.
     pub(crate) fn end(&self, seq: u32, item: u32, elapsed_ns: u64) -> bool {
@@ -325,6 +365,9 @@ impl Slot {
             started_ns: AtomicU64::new(0),
             elapsed_ns: AtomicU64::new(0),
             resident_kib: AtomicU64::new(0),
+            kept_first: AtomicU32::new(0),
+            kept_count: AtomicU32::new(0),
+            kept_len: AtomicU64::new(0),
         }
     }
 

@@ -43,6 +43,7 @@ fn main() {
             whoever_waited_finds_room,
             an_item_of_a_chunk_is_given_while_later_ones_run,
             a_death_between_two_items_costs_at_most_one,
+            a_death_in_a_chunk_costs_the_item_that_ran,
             a_cancelled_chunk_does_not_go_on_elsewhere,
             a_late_map_says_so_with_nothing_submitted,
             an_endless_map_of_refused_items_gives_them_one_by_one,
@@ -113,6 +114,17 @@ enum Step {
     Heed,
     /// Prints this, with a pause before its last letter.
     Print(String),
+    Nothing,
+    Die,
+}
+
+/// So many bytes; no process has all of them.
+#[procession::task]
+fn fill_or_die(size: usize) -> Vec<u8> {
+    if size == usize::MAX {
+        signal(std::process::id(), libc::SIGKILL);
+    }
+    vec![7; size]
 }
 
 #[procession::task]
@@ -138,6 +150,8 @@ fn step(step: Step) -> u32 {
             spin(1050);
             eprintln!("{}", last.unwrap_or_default());
         }
+        Step::Nothing => {}
+        Step::Die => signal(std::process::id(), libc::SIGKILL),
     }
     std::process::id()
 }
@@ -587,6 +601,38 @@ fn an_item_of_a_chunk_is_given_while_later_ones_run() {
 
 /// The pool and its workers have one processor, which workers give up to anybody else: the thread that reads the
 /// result of an item, and kills, comes before the next item does.
+/// What had ended before is not sent yet: all of it takes much less than a millisecond.
+fn a_death_in_a_chunk_costs_the_item_that_ran() {
+    const ITEMS: usize = 1000;
+    let pool = pool(1);
+    for dies in [0, 1, 500, ITEMS - 1] {
+        let steps = (0..ITEMS).map(|item| match item == dies {
+            true => Step::Die,
+            false => Step::Nothing,
+        });
+        awaiting("the chunk");
+        let results: Vec<_> = pool.map(step, steps).chunksize(ITEMS).collect();
+        let lost = results.iter().map(Result::is_err);
+        let lost: Vec<usize> = lost
+            .enumerate()
+            .filter(|(_, lost)| *lost)
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(lost, [dies]);
+    }
+    // Results that are larger, of which few fit beside each other.
+    for size in [1_000, 40_000, 70_000] {
+        let sizes = (0..20).map(|item| if item == 15 { usize::MAX } else { size });
+        let results: Vec<_> = pool.map(fill_or_die, sizes).chunksize(20).collect();
+        for (item, result) in results.iter().enumerate() {
+            match result {
+                Ok(bytes) => assert!(item != 15 && bytes.len() == size),
+                Err(_) => assert_eq!(item, 15, "of {size} bytes"),
+            }
+        }
+    }
+}
+
 fn a_death_between_two_items_costs_at_most_one() {
     const ITEMS: usize = 12;
     let all = sched_getaffinity(None).expect("the processors");

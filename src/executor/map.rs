@@ -185,8 +185,8 @@ macro_rules! options {
         /// Default: 1. More saves pipe round trips for short functions; results come back at least
         /// every millisecond all the same.
         ///
-        /// When the worker dies, the item that ran fails with [`TaskError::WorkerLost`], as do those
-        /// that had ended but had not been sent back; those after it run elsewhere.
+        /// When the worker dies, the item that ran fails with [`TaskError::WorkerLost`], and no other: what had ended before it
+        /// is kept where it outlives the worker, and those after it run elsewhere.
         ///
         /// Zero is refused: the only item of the map is then [`TaskError::Refused`].
         ///

@@ -1,4 +1,4 @@
-//! One page of memory that the driver and one worker share.
+//! The memory that the driver and one worker share: a page of words, and bytes behind it that outlive the worker.
 
 use std::io;
 use std::ops::Deref;
@@ -13,7 +13,10 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use super::descriptors::off_standard;
 use crate::page::Page;
 
-const SIZE: usize = size_of::<Page>();
+/// How many bytes a worker can keep.
+const KEPT: usize = 64 * 1024;
+
+const SIZE: usize = size_of::<Page>() + KEPT;
 
 /// What must be sealed before a mapping can be trusted to stay: a file that shrinks under a mapping
 /// turns every access into SIGBUS.
@@ -67,13 +70,40 @@ impl SharedPage {
             .map(Self)
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
     }
+
+    /// For the worker: puts bytes behind the page, so far from the first; says whether there is room.
+    pub(crate) fn keep_bytes(&self, at: usize, bytes: &[u8]) -> bool {
+        if at > KEPT || bytes.len() > KEPT - at {
+            return false;
+        }
+        // SAFETY: the mapping is `SIZE` bytes long, of which these are within the last `KEPT`: just checked. No reference
+        // to those is ever made, and nobody reads them as long as this process lives; a process that was forked off may
+        // write to them, too, whose bytes are as good as any. The source is a slice outside of the mapping.
+        unsafe {
+            let place = self.0.as_ptr().cast::<u8>().add(size_of::<Page>() + at);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+        }
+        true
+    }
+
+    /// For the driver: what a worker that has ended had kept, at most so many bytes of it.
+    pub(crate) fn kept_bytes(&self, len: u64) -> Vec<u8> {
+        let len = usize::try_from(len).unwrap_or(KEPT).min(KEPT);
+        let start = self.0.as_ptr().cast::<u8>();
+        let byte = |at| {
+            // SAFETY: within the mapping, as above, and mapped from zeros, so that every byte has a value. Volatile, since
+            // a process that the worker has forked off may write to it still.
+            unsafe { start.add(size_of::<Page>() + at).read_volatile() }
+        };
+        (0..len).map(byte).collect()
+    }
 }
 
 impl Deref for SharedPage {
     type Target = Page;
 
     fn deref(&self) -> &Page {
-        // SAFETY: the mapping is `SIZE` bytes of initialised memory (zeros from the start), aligned
+        // SAFETY: the mapping begins with a `Page` of initialised memory (zeros from the start), aligned
         // to a page, and lives until drop. `Page` is made of atomics only, for which every bit
         // pattern is valid and which may change under a shared reference, by other processes too.
         unsafe { self.0.as_ref() }

@@ -118,6 +118,19 @@ impl<'a> Iterator for ChunkReader<'a> {
 
 impl ExactSizeIterator for ChunkReader<'_> {}
 
+/// The payload of a part, made of the items that a worker kept: those that are whole. `None` if there are fewer.
+pub(crate) fn part_of(first: u32, count: u32, items: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = items;
+    for _ in 0..count {
+        take_outcome(&mut rest).ok()?;
+    }
+    let mut payload = Vec::with_capacity(items.len() + 2 * MAX_VARINT);
+    push_varint(first.into(), &mut payload);
+    push_varint(count.into(), &mut payload);
+    payload.extend_from_slice(&items[..items.len() - rest.len()]);
+    Some(payload)
+}
+
 impl<'a> PartWriter<'a> {
     /// Begins a part at the end of `out`, for the outcomes of the items from `first` on.
     pub(crate) fn new(first: u32, out: &'a mut Vec<u8>) -> Self {
@@ -125,6 +138,11 @@ impl<'a> PartWriter<'a> {
         Self {
             items: Items::new(out),
         }
+    }
+
+    /// What has been appended from there on, as [`part_of`] takes it.
+    pub(crate) fn since(&self, at: usize) -> &[u8] {
+        self.items.out.get(at..).unwrap_or_default()
     }
 
     /// Appends the outcome of the next item.

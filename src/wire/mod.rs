@@ -11,7 +11,7 @@ mod record;
 
 #[cfg(test)]
 pub(crate) use chunk::PartItem;
-pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWriter};
+pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWriter, part_of};
 pub(crate) use codec::{
     CodecError, decode, decode_function, decode_prefix, encode, encode_function, is_err,
 };

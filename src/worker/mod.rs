@@ -9,6 +9,7 @@
 //!             (its end of the socket closes) ▶  watch: kill the group
 //! ```
 
+mod answers;
 mod entry;
 mod memory;
 mod pipes;

@@ -6,29 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::answers::{Answers, Place};
 use super::memory::Memory;
 use super::pipes::{ResultPipe, TaskPipe};
 use crate::context;
-use crate::frame::{self, Decoder, FLAG_LAST, FLAG_PROMPT, Frame, FrameError, Header, Kind};
-use crate::page::{Page, Progress};
+use crate::frame::{Decoder, FLAG_PROMPT, Frame, FrameError, Header, Kind};
+use crate::page::Progress;
 use crate::registry::{Function, registry};
-use crate::run;
 use crate::sys::{self, SharedPage};
-use crate::wire::{self, ChunkReader, Hello, ItemOutcome, PartWriter, Setup, TaskFailure};
-
-/// A chunk sends what it has finished at least this often, between two of its items: what a crash
-/// can take with it stays small.
-const PART_INTERVAL: Duration = Duration::from_millis(1);
-
-/// A chunk also sends when this many bytes have gathered, in one write.
-const PART_BYTES: usize = 64 * 1024;
-
-/// What a part's frame takes beside the results: its first index, its count, and per item a tag and a
-/// length, generously.
-const PART_OVERHEAD: usize = 32;
-
-/// A buffer that grew beyond this for one large result is given back after it.
-const KEPT_BUFFER: usize = 1024 * 1024;
+use crate::wire::{self, ChunkReader, Hello, Setup};
 
 /// How often the limit on CPU time is set anew at most, in nanoseconds: what a task gets less than its time is bounded by this.
 const CPU_INTERVAL_NS: u64 = 10_000_000;
@@ -54,7 +40,7 @@ pub(super) struct Server {
 }
 
 /// Why the loop ended.
-enum Over {
+pub(super) enum Over {
     /// The driver said goodbye.
     Goodbye,
     /// The driver is gone, without a word.
@@ -239,27 +225,6 @@ impl Server {
     }
 }
 
-/// Where a task stands on the status page.
-struct Place {
-    page: &'static Page,
-    task: u64,
-    seq: u32,
-    begun: u64,
-}
-
-impl Place {
-    /// The task has ended, with this item. False says that nothing more is to begin here.
-    fn end(&self, item: u32, memory: &mut Memory) -> bool {
-        let now = sys::monotonic_ns();
-        if let Some(kib) = memory.kib(now) {
-            self.page.note_resident(self.seq, kib);
-        }
-        // Not zero, which is what the page says of a task that has not ended.
-        let elapsed = now.saturating_sub(self.begun).max(1);
-        self.page.end(self.seq, item, elapsed)
-    }
-}
-
 fn function_of(payload: &[u8]) -> Result<(&'static Function, &[u8]), Over> {
     let mut input = payload;
     let index =
@@ -272,221 +237,4 @@ fn function_at(index: u32) -> Result<&'static Function, Over> {
     registry
         .and_then(|registry| registry.by_index(index))
         .ok_or_else(|| Over::Malformed(format!("no function has the number {index}")))
-}
-
-/// The result pipe, and the buffer in which every frame for it is built and written at once.
-struct Answers {
-    results: Arc<ResultPipe>,
-    max_frame: u64,
-    is_captured: bool,
-    buffer: Vec<u8>,
-    memory: Memory,
-}
-
-impl Answers {
-    /// One task: its result, or why there is none. Says whether another one may begin.
-    fn task(
-        &mut self,
-        function: &'static Function,
-        input: &[u8],
-        place: &Place,
-    ) -> Result<bool, Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        let outcome =
-            run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
-        self.answer(start, outcome, place)
-    }
-
-    /// A task, or a chunk, whose arguments could not be held.
-    fn no_memory(&mut self, len: u64, place: &Place) -> Result<bool, Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        let message = format!("there is no memory for its {len} bytes within `address_space`");
-        self.answer(start, Err(TaskFailure::ArgumentNotDecoded(message)), place)
-    }
-
-    fn answer(
-        &mut self,
-        start: usize,
-        outcome: Result<(), TaskFailure>,
-        place: &Place,
-    ) -> Result<bool, Over> {
-        self.flush_output();
-        let goes_on = place.end(0, &mut self.memory);
-        let kind = match outcome {
-            Ok(()) => Kind::Done,
-            Err(failure) => {
-                self.put_failure(start, &failure);
-                Kind::Failed
-            }
-        };
-        self.finish(start, Header::new(kind, place.task, place.seq))?;
-        Ok(goes_on)
-    }
-
-    /// What was printed reaches whoever reads it before the result does.
-    fn flush_output(&self) {
-        if self.is_captured {
-            sys::flush_standard_streams();
-        }
-    }
-
-    /// The items of a chunk, one after another, in as few frames as keeps a crash cheap. Says whether another task may
-    /// begin.
-    fn chunk(
-        &mut self,
-        items: ChunkReader<'_>,
-        function: &'static Function,
-        is_prompt: bool,
-        place: &Place,
-    ) -> Result<bool, Over> {
-        let last_item = (items.len() as u32).saturating_sub(1);
-        let mut items = (0u32..).zip(items).peekable();
-        let mut result = Vec::new();
-        // The outcome of an item that did not fit beside those before it.
-        let mut held_over: Option<(u32, Result<(), TaskFailure>)> = None;
-        let mut sent_at = place.begun;
-        let mut now = place.begun;
-        let mut is_condemned = false;
-        loop {
-            self.buffer.clear();
-            let start = frame::begin(&mut self.buffer);
-            let first = held_over.as_ref().map_or_else(
-                || items.peek().map_or(0, |(index, _)| *index),
-                |(index, _)| *index,
-            );
-            let mut part = PartWriter::new(first, &mut self.buffer);
-            let mut last = true;
-            loop {
-                let (index, outcome) = if let Some(held_over) = held_over.take() {
-                    held_over
-                } else if let Some((index, item)) = items.next() {
-                    if index > 0 && !place.page.advance(place.seq, index - 1, now) {
-                        is_condemned = true;
-                        last = false;
-                        break;
-                    }
-                    if place.page.is_cancel_asked(place.seq) {
-                        part.push(ItemOutcome::Cancelled);
-                        continue;
-                    }
-                    result.clear();
-                    let outcome = run::run(function, item, &mut result);
-                    (
-                        index,
-                        outcome.and_then(|()| fits(result.len() + PART_OVERHEAD, self.max_frame)),
-                    )
-                } else {
-                    break;
-                };
-                let size = part.len() - start - frame::HEADER_LEN + result.len() + PART_OVERHEAD;
-                if part.count() > 0 && size as u64 > self.max_frame {
-                    held_over = Some((index, outcome));
-                    last = false;
-                    break;
-                }
-                match outcome {
-                    Ok(()) => part.push(ItemOutcome::Value(&result)),
-                    Err(failure) => {
-                        let mut bytes = Vec::new();
-                        failure.write_to(
-                            &mut bytes,
-                            self.max_frame.saturating_sub(PART_OVERHEAD as u64),
-                        );
-                        part.push(ItemOutcome::Failure(&bytes));
-                    }
-                }
-                now = sys::monotonic_ns();
-                let is_due = self.is_captured
-                    || is_prompt
-                    || now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
-                if (is_due || part.len() >= PART_BYTES) && items.peek().is_some() {
-                    sent_at = now;
-                    last = false;
-                    break;
-                }
-            }
-            let is_empty = part.count() == 0;
-            part.finish();
-            self.flush_output();
-            let goes_on = !last || place.end(last_item, &mut self.memory);
-            let flags = if last { FLAG_LAST } else { 0 };
-            let header = Header {
-                flags,
-                ..Header::new(Kind::Part, place.task, place.seq)
-            };
-            if last || !is_empty {
-                self.finish(start, header)?;
-                // What the pipe took to take it is not the next item's time.
-                now = sys::monotonic_ns();
-            }
-            if last || is_condemned {
-                return Ok(goes_on && !is_condemned);
-            }
-        }
-    }
-
-    /// Runs the initializer; its result goes to the driver, which knows its type.
-    fn initializer(&mut self, function: &'static Function, input: &[u8]) -> Result<(), Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        let outcome =
-            run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
-        self.flush_output();
-        let kind = match outcome {
-            Ok(()) => Kind::Ready,
-            Err(failure) => {
-                self.put_failure(start, &failure);
-                Kind::InitializerFailed
-            }
-        };
-        self.finish(start, Header::new(kind, 0, 0))
-    }
-
-    fn message(&mut self, kind: Kind, message: &Hello) -> Result<(), Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        wire::encode(message, &mut self.buffer)
-            .map_err(|error| Over::Malformed(error.to_string()))?;
-        self.finish(start, Header::new(kind, 0, 0))
-    }
-
-    fn bytes(&mut self, header: Header, payload: &[u8]) -> Result<(), Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        self.buffer.extend_from_slice(payload);
-        self.finish(start, header)
-    }
-
-    fn check_size(&self, start: usize) -> Result<(), TaskFailure> {
-        fits(
-            self.buffer.len() - start - frame::HEADER_LEN,
-            self.max_frame,
-        )
-    }
-
-    fn put_failure(&mut self, start: usize, failure: &TaskFailure) {
-        self.buffer.truncate(start + frame::HEADER_LEN);
-        failure.write_to(&mut self.buffer, self.max_frame);
-    }
-
-    /// Completes the frame at `start` and writes it.
-    fn finish(&mut self, start: usize, header: Header) -> Result<(), Over> {
-        frame::finish(&mut self.buffer, start, header);
-        self.results.write(&self.buffer)?;
-        if self.buffer.capacity() > KEPT_BUFFER {
-            self.buffer = Vec::new();
-        }
-        Ok(())
-    }
-}
-
-fn fits(size: usize, max_frame: u64) -> Result<(), TaskFailure> {
-    let size = size as u64;
-    if size <= max_frame {
-        Ok(())
-    } else {
-        Err(TaskFailure::ResultTooLarge { size })
-    }
 }

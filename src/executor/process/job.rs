@@ -271,7 +271,7 @@ impl Job {
     /// What becomes of it when the worker that had begun it has gone. `item` is where the status
     /// page says that a chunk had come to: a worker's word, believed only where it can be true.
     ///
-    /// The item that ran is lost, or tried again. So are those that had ended but not been sent. Those behind it
+    /// The item that ran is lost, or tried again. (Those that had ended but not been sent have been recovered.) Those behind it
     /// have not begun, and go on elsewhere; unless all of it was to end.
     pub(super) fn judge(
         &mut self,

@@ -79,23 +79,14 @@ impl Message {
                 outcome: Err(wire::decode(&frame.payload).map_err(garbled)?),
             },
             Kind::Part => {
-                let payload = frame.payload.into_owned();
-                let mut reader = PartReader::new(&payload).map_err(garbled)?;
-                let (first, count) = (reader.index(), reader.left());
-                if count > most_items {
-                    return Err(format!("{count} items of a chunk of at most {most_items}"));
-                }
-                let mut items = Vec::with_capacity(count as usize);
-                while let Some(item) = reader.next() {
-                    let end = payload.len() - reader.rest_len();
-                    items.push(Item::decode(item.outcome, end).map_err(garbled)?);
-                }
-                let part = Part {
-                    first,
-                    payload,
-                    items,
-                    is_last: header.flags & FLAG_LAST != 0,
-                };
+                let is_last = header.flags & FLAG_LAST != 0;
+                let part = Part::decode(frame.payload.into_owned(), is_last, most_items);
+                let part = part.map_err(|error| match error {
+                    PartError::Garbled(error) => garbled(error),
+                    PartError::TooMany(count) => {
+                        format!("{count} items of a chunk of at most {most_items}")
+                    }
+                })?;
                 Self::Part { task, seq, part }
             }
             Kind::Passed => Self::Passed { seq },
@@ -107,6 +98,39 @@ impl Message {
             Kind::Task | Kind::Chunk | Kind::Initialize | Kind::Goodbye => {
                 return Err(FrameError::Unexpected(header.kind).to_string());
             }
+        })
+    }
+}
+
+/// What is wrong with a part.
+#[derive(Debug)]
+pub(super) enum PartError {
+    Garbled(wire::CodecError),
+    /// It has so many items.
+    TooMany(u32),
+}
+
+impl Part {
+    pub(super) fn decode(
+        payload: Vec<u8>,
+        is_last: bool,
+        most_items: u32,
+    ) -> Result<Self, PartError> {
+        let mut reader = PartReader::new(&payload).map_err(PartError::Garbled)?;
+        let (first, count) = (reader.index(), reader.left());
+        if count > most_items {
+            return Err(PartError::TooMany(count));
+        }
+        let mut items = Vec::with_capacity(count as usize);
+        while let Some(item) = reader.next() {
+            let end = payload.len() - reader.rest_len();
+            items.push(Item::decode(item.outcome, end).map_err(PartError::Garbled)?);
+        }
+        Ok(Self {
+            first,
+            payload,
+            items,
+            is_last,
         })
     }
 }

@@ -319,6 +319,9 @@ fn bury(pool: &Pool, link: &Arc<Link>, mut taken: Taken<'_, Incoming, Link>) {
     incoming.ended = true;
     incoming.buried = true;
     pool.output.before_result(link, true, || pool.runs(link));
+    if incoming.malformed.is_none() {
+        pool.recover(link, &mut effects);
+    }
     let end = end_of_worker(reaped.end, incoming.malformed.as_ref());
     let death = Death {
         pid: link.pid,

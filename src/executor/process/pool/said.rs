@@ -6,7 +6,7 @@ use super::{Effects, Inner, Limit, Pool};
 use crate::error::{BuildError, TaskId};
 use crate::executor::process::job::{Job, Next};
 use crate::executor::process::link::Link;
-use crate::executor::process::message::Message;
+use crate::executor::process::message::{Message, Part};
 use crate::executor::process::output::Said;
 use crate::frame::Kind;
 use crate::page::Judgement;
@@ -15,7 +15,7 @@ use crate::record::Speaker;
 use crate::registry::registry;
 use crate::scheduler::{self, Finish, Scheduler};
 use crate::sys::{self, Program};
-use crate::wire::{Hello, PROTOCOL};
+use crate::wire::{self, Hello, PROTOCOL};
 
 impl Pool {
     /// Carries out what a worker has said. The error says what was wrong with it, in words that
@@ -132,6 +132,21 @@ impl Pool {
             }
         }
         Ok(())
+    }
+
+    /// A worker has ended, and what it sent has been brought: what it had kept of its chunk is brought, too.
+    pub(in crate::executor::process) fn recover(&self, link: &Arc<Link>, effects: &mut Effects) {
+        let head = lock(&self.state).scheduler.head_of(link.worker);
+        let Some((task, seq)) = head else { return };
+        let Some(kept) = link.page.kept(seq) else {
+            return;
+        };
+        let part = wire::part_of(kept.first, kept.count, &link.page.kept_bytes(kept.len));
+        let part = part.and_then(|payload| Part::decode(payload, false, link.most_items()).ok());
+        let Some(part) = part else { return };
+        let TaskId(task) = task;
+        // What had been sent before its end is refused, as is anything else that cannot be.
+        let _ = self.said(link, &mut vec![Message::Part { task, seq, part }], effects);
     }
 
     /// Says what is wrong with a worker's hello.
