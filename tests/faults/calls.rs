@@ -1,6 +1,7 @@
 //! Who may have asked for a task.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -58,19 +59,21 @@ pub(crate) struct Answer {
 /// A call that has begun.
 pub(crate) struct Call {
     caller: Caller,
+    /// Whether all items of a map have been submitted: the next one has been asked for.
+    is_submitted: Arc<AtomicBool>,
     thread: JoinHandle<Answer>,
 }
 
 impl Call {
     /// Waits until all of its tasks have been submitted, beside one other task.
     pub(crate) fn until_asked(&self, pool: &Pool) {
-        let items = match self.caller {
-            Caller::Maps => ITEMS as usize,
-            _ => 0,
-        };
         super::support::until("the caller to have submitted its tasks", || {
+            let is_asked = match self.caller {
+                Caller::Maps => self.is_submitted.load(Ordering::SeqCst),
+                _ => pool.pending() == 2,
+            };
             // They may have ended meanwhile.
-            pool.pending() == 2 + items || self.thread.is_finished()
+            is_asked || self.thread.is_finished()
         });
     }
 
@@ -114,14 +117,25 @@ impl Caller {
         let pool = pool.clone();
         let name = format!("caller {self:?}");
         let thread = thread::Builder::new().name(name);
-        let thread = thread.spawn(move || self.ask(&pool, &asked, &before));
+        let is_submitted = Arc::new(AtomicBool::new(false));
+        let thread = thread.spawn({
+            let is_submitted = is_submitted.clone();
+            move || self.ask(&pool, &asked, &before, &is_submitted)
+        });
         Call {
             caller: self,
+            is_submitted,
             thread: thread.expect("a thread"),
         }
     }
 
-    fn ask(self, pool: &Pool, asked: &Asked, before: &Future<u64>) -> Answer {
+    fn ask(
+        self,
+        pool: &Pool,
+        asked: &Asked,
+        before: &Future<u64>,
+        is_submitted: &AtomicBool,
+    ) -> Answer {
         let submit = |pool: &Pool, asked: &Asked| {
             let call = pool.call(suffer).timeout(asked.timeout);
             call.submit(asked.argument())
@@ -149,6 +163,10 @@ impl Caller {
                     0 => asked.argument(),
                     _ => asked.innocent(index),
                 });
+                let inputs = inputs.chain(std::iter::from_fn(|| {
+                    is_submitted.store(true, Ordering::SeqCst);
+                    None
+                }));
                 let mut map = pool.call(suffer).timeout(asked.timeout).map(inputs);
                 let outcome = map.next().unwrap();
                 Answer {
