@@ -83,6 +83,12 @@ pub(crate) trait Core: Host {
     /// How many tasks can run at a time.
     fn max_workers(&self) -> usize;
 
+    /// How long a run of this function takes, in nanoseconds, where that is known and many of them may be made one task.
+    fn item_ns(&self, function: u32) -> Option<u64> {
+        let _ = function;
+        None
+    }
+
     /// Takes a call on. It ends exactly once; the permit comes back when it has.
     fn begin(self: Arc<Self>, permit: Permit, work: Work) -> Result<Promises, SubmitError>;
 
@@ -187,6 +193,14 @@ impl Work {
 
 impl Shape {
     /// The kind of frame that carries it.
+    /// How many calls it is.
+    pub(crate) fn items(self) -> u32 {
+        match self {
+            Self::Task => 1,
+            Self::Chunk(count) => count.max(1),
+        }
+    }
+
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Task => Kind::Task,

@@ -181,9 +181,14 @@ impl<A, E> TryInput for Result<A, E> {
 
 macro_rules! options {
     () => {
-        /// How many items one task takes: they go to a worker together and run one after another.
-        /// Default: 1. More saves pipe round trips for short functions; results come back at least
-        /// every millisecond all the same.
+        /// How many items one task takes: they go to a worker together and run one after another. More saves pipe round
+        /// trips for short functions; results come back at least every millisecond all the same.
+        ///
+        /// Default: as many as take about a millisecond, by how long the function has taken so far; so one at first, and one
+        /// where it takes longer than that. Near the end of an input whose length is known they are fewer, so that no
+        /// worker is left with the last of it. Always one where single tasks are counted or limited: in a pool that captures output or has
+        /// [`max_tasks_per_child`](crate::ProcessPoolExecutorBuilder::max_tasks_per_child), with time limits or retries,
+        /// with a chosen [`buffersize`](Self::buffersize), and in executors without processes.
         ///
         /// When the worker dies, the item that ran fails with [`TaskError::WorkerLost`], and no other: what had ended before it
         /// is kept where it outlives the worker, and those after it run elsewhere.
@@ -205,7 +210,7 @@ macro_rules! options {
         /// # }
         /// ```
         pub fn chunksize(mut self, chunksize: usize) -> Self {
-            self.engine.chunksize = chunksize;
+            self.engine.chunksize = Some(chunksize);
             self
         }
 
@@ -229,7 +234,7 @@ macro_rules! options {
         /// # }
         /// ```
         pub fn buffersize(mut self, buffersize: usize) -> Self {
-            self.engine.buffersize = buffersize;
+            self.engine.buffersize = Some(buffersize);
             self
         }
 

@@ -179,6 +179,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Whether nothing is asked for that concerns a single run.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.timeout.is_none() && self.deadline.is_none() && self.retry.is_none()
+    }
+
     /// Refuses what cannot be.
     pub(crate) fn check(&self, function: &Function) -> Result<(), SubmitError> {
         for (parameter, limit) in [("timeout", self.timeout), ("deadline", self.deadline)] {

@@ -1,5 +1,7 @@
 //! How long a function takes, learnt from its runs.
 
+use super::Terms;
+
 /// A new run makes one part in so many of the mean.
 const WEIGHT: u64 = 8;
 
@@ -25,11 +27,26 @@ pub(super) struct Estimates {
 impl Estimates {
     /// The expected run time; [`UNKNOWN_NS`] for a function that has not run yet.
     pub(super) fn get(&self, function: u32) -> u64 {
-        self.means
-            .get(function as usize)
-            .copied()
-            .flatten()
-            .unwrap_or(UNKNOWN_NS)
+        self.mean(function).unwrap_or(UNKNOWN_NS)
+    }
+
+    /// The expected run time of a task, with all of its items.
+    pub(super) fn of(&self, terms: &Terms) -> u64 {
+        let items = 1 + u64::from(terms.more_items);
+        self.get(terms.function)
+            .saturating_mul(items)
+            .min(UNKNOWN_NS)
+    }
+
+    /// Takes the run of a task into account, with all of its items.
+    pub(super) fn learn_from(&mut self, terms: &Terms, run_ns: u64) {
+        let items = 1 + u64::from(terms.more_items);
+        self.learn(terms.function, run_ns / items);
+    }
+
+    /// The mean of a function, if it has run.
+    pub(super) fn mean(&self, function: u32) -> Option<u64> {
+        self.means.get(function as usize).copied().flatten()
     }
 
     /// Takes a run into account. The time is a worker's word: any value is fine.
@@ -95,6 +112,22 @@ mod tests {
     #[test]
     fn a_function_that_became_long_is_long_within_a_few_runs() {
         assert!(learnt(&[1_000, 50_000_000, 50_000_000, 50_000_000, 50_000_000]) > 100_000);
+    }
+
+    #[test]
+    fn a_chunk_is_as_many_runs_as_it_has_items() {
+        let mut estimates = Estimates::default();
+        let chunk = |more_items| Terms {
+            function: 3,
+            more_items,
+            ..Terms::default()
+        };
+        assert_eq!(estimates.of(&chunk(9)), UNKNOWN_NS);
+        estimates.learn_from(&chunk(99), 50_000);
+        assert_eq!(estimates.mean(3), Some(500));
+        assert_eq!(estimates.of(&chunk(0)), 500);
+        assert_eq!(estimates.of(&chunk(9)), 5_000);
+        assert_eq!(estimates.of(&chunk(u32::MAX)), UNKNOWN_NS);
     }
 
     #[test]

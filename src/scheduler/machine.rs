@@ -124,7 +124,7 @@ impl<J> Scheduler<J> {
         // A queue that is not empty says that the first in it found no place, and what is behind
         // the first must not overtake it.
         let place = if self.queue.is_empty() {
-            self.place_for(terms.function, turn.now)
+            self.place_for(&terms, turn.now)
         } else {
             None
         };
@@ -186,7 +186,7 @@ impl<J> Scheduler<J> {
         self.supervision.progress();
         if let Some(entry) = self.tasks.get(&task) {
             if let Some(run_ns) = finish.run_ns {
-                self.estimates.learn(entry.terms.function, run_ns);
+                self.estimates.learn_from(&entry.terms, run_ns);
             }
             match finish.again_ns {
                 None => self.complete(task, End::Finished, turn.out),
@@ -317,6 +317,11 @@ impl<J> Scheduler<J> {
     #[cfg(any(test, fuzzing))]
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How long a run of this function takes, if that is known.
+    pub(crate) fn item_ns(&self, function: u32) -> Option<u64> {
+        self.estimates.mean(function)
     }
 
     /// The job of a pending task.

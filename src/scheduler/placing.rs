@@ -2,18 +2,18 @@
 //! out to wait behind a long one.
 
 use super::machine::Scheduler;
-use super::{Action, PREFETCH_NS, STUCK_NS, Turn};
+use super::{Action, PREFETCH_NS, STUCK_NS, Terms, Turn};
 use crate::error::TaskId;
 
 impl<J> Scheduler<J> {
-    /// The worker for a task of this function: an idle one, the most recently used first (its
+    /// The worker for such a task: an idle one, the most recently used first (its
     /// caches are warm, and the others may sleep on), or else the one with the least to do among
     /// those that may prefetch it.
-    pub(super) fn place_for(&self, function: u32, now: u64) -> Option<usize> {
+    pub(super) fn place_for(&self, terms: &Terms, now: u64) -> Option<usize> {
         if let Some(&worker) = self.idle.last() {
             return self.find(worker);
         }
-        let estimate_ns = self.estimates.get(function);
+        let estimate_ns = self.estimates.of(terms);
         let least_ns = self.loads_ns.iter().copied().min()?;
         if u64::from(least_ns) + estimate_ns > PREFETCH_NS {
             return None;
@@ -39,7 +39,7 @@ impl<J> Scheduler<J> {
             return;
         };
         let worker = &mut self.workers[at];
-        let estimate_ns = self.estimates.get(entry.terms.function);
+        let estimate_ns = self.estimates.of(&entry.terms);
         let seq = worker.send(task, &entry.terms, estimate_ns, turn.now);
         entry.sent = Some((worker.id, seq));
         turn.out.push(Action::Send {
@@ -63,8 +63,8 @@ impl<J> Scheduler<J> {
 
     /// Gives out what is queued as long as the first finds a place.
     pub(super) fn dispatch(&mut self, turn: &mut Turn<'_, J>) {
-        while let Some(function) = self.first_function()
-            && let Some(at) = self.place_for(function, turn.now)
+        while let Some(terms) = self.first_terms()
+            && let Some(at) = self.place_for(&terms, turn.now)
             && let Some(task) = self.queue.pop_first()
         {
             self.send(at, task, turn);
@@ -138,15 +138,15 @@ impl<J> Scheduler<J> {
         is_won
     }
 
-    fn first_function(&self) -> Option<u32> {
+    fn first_terms(&self) -> Option<Terms> {
         let first = self.queue.first()?;
-        self.tasks.get(&first).map(|entry| entry.terms.function)
+        self.tasks.get(&first).map(|entry| entry.terms)
     }
 
     /// Sends one worker what is queued, as much as it takes.
     fn fill(&mut self, at: usize, turn: &mut Turn<'_, J>) {
-        while let Some(function) = self.first_function()
-            && self.workers[at].takes(self.estimates.get(function), turn.now)
+        while let Some(terms) = self.first_terms()
+            && self.workers[at].takes(self.estimates.of(&terms), turn.now)
             && let Some(task) = self.queue.pop_first()
         {
             self.send(at, task, turn);

@@ -48,6 +48,8 @@ pub(crate) struct Grace {
 pub(crate) struct Terms {
     /// Names the estimate that the task's run time is counted to: a small number.
     pub(crate) function: u32,
+    /// How many items it has beside the first, if it is a chunk; each is a run of the function.
+    pub(crate) more_items: u32,
     /// Those of a higher priority are begun first.
     pub(crate) priority: i32,
     /// How long it may run; of a chunk, each item.

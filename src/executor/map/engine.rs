@@ -19,10 +19,6 @@ use crate::executor::retry::Options;
 use crate::future::{Place, RawFuture, Seat, Timer, Watch};
 use crate::registry::Function;
 
-/// How many tasks per worker are submitted ahead, unless [`Map::buffersize`](super::Map::buffersize) says otherwise: enough to
-/// keep every pipe full of short tasks.
-const WINDOW_PER_WORKER: usize = 64;
-
 /// What came from the input.
 pub(super) enum Pulled<E> {
     /// An item, whose encoded arguments have been appended.
@@ -75,8 +71,12 @@ pub(super) struct Engine<I: Iterator, E> {
     pull: fn(&mut I, &mut Vec<u8>) -> Pulled<E>,
     /// What the input panicked with; raised when everything before it has been given.
     panic: Option<Box<dyn Any + Send>>,
-    pub(super) chunksize: usize,
-    pub(super) buffersize: usize,
+    /// `None` is as many as take about a millisecond.
+    pub(super) chunksize: Option<usize>,
+    /// `None` is what keeps the workers busy.
+    pub(super) buffersize: Option<usize>,
+    /// How many items the last task was given that was to take a millisecond.
+    last_chunk: usize,
     pub(super) made_at: Instant,
     pub(super) deadline: Option<Instant>,
     /// Encoded items that have no task yet, and what follows them.
@@ -115,7 +115,6 @@ impl<I: Iterator, E> Engine<I, E> {
         inputs: I,
         pull: fn(&mut I, &mut Vec<u8>) -> Pulled<E>,
     ) -> Self {
-        let buffersize = executor.0.max_workers().saturating_mul(WINDOW_PER_WORKER);
         Self {
             executor,
             options,
@@ -123,8 +122,9 @@ impl<I: Iterator, E> Engine<I, E> {
             inputs: Some(inputs),
             pull,
             panic: None,
-            chunksize: 1,
-            buffersize,
+            chunksize: None,
+            buffersize: None,
+            last_chunk: 1,
             made_at: Instant::now(),
             deadline: None,
             draft: Draft::default(),
@@ -298,8 +298,8 @@ impl<I: Iterator, E> Engine<I, E> {
         };
         let error = match &self.function {
             Err(error) => error.clone(),
-            Ok(_) if self.chunksize == 0 => zero("chunksize"),
-            Ok(_) if self.buffersize == 0 => zero("buffersize"),
+            Ok(_) if self.chunksize == Some(0) => zero("chunksize"),
+            Ok(_) if self.buffersize == Some(0) => zero("buffersize"),
             Ok(function) => match self.options.check(function) {
                 Ok(()) => return None,
                 Err(error) => error,
@@ -418,7 +418,7 @@ impl<I: Iterator, E> Engine<I, E> {
 
     pub(super) fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
-            .field("chunksize", &self.chunksize)
+            .field("chunksize", &self.chunksize.unwrap_or(self.last_chunk))
             .field("buffersize", &self.buffersize)
             .field("given", &self.given)
             .finish_non_exhaustive()

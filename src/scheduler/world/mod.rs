@@ -329,6 +329,7 @@ fn terms_of(arg: u8, now: u64) -> Terms {
     let limit = |ns: u64| std::num::NonZeroU64::new(ns);
     Terms {
         function: u32::from(arg % 4),
+        more_items: 0,
         priority: [0, 0, 1, 0, -1, 0, 2, 0][usize::from(arg >> 2 & 7)],
         timeout_ns: match arg >> 4 & 3 {
             1 => limit(30_000),

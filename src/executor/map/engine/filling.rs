@@ -8,18 +8,79 @@ use crate::executor::core::Work;
 use crate::executor::gate::Permit;
 use crate::executor::map::batch::Batch;
 
+/// How many tasks per worker are submitted ahead, unless [`Map::buffersize`](crate::Map::buffersize) says otherwise: enough to
+/// keep every pipe full of short tasks.
+const WINDOW_PER_WORKER: usize = 64;
+
+/// The same for chunks that take a millisecond each: enough for the next one to be there, and for this thread to be away for a
+/// while.
+const CHUNKS_PER_WORKER: usize = 4;
+
+/// How long a chunk is to take, in nanoseconds: long beside the thirty microseconds or so that it may take to send it, short
+/// beside what a person, or another map, would notice.
+const CHUNK_NS: u64 = 1_000_000;
+
+/// How much more items a chunk may have than the one before: what is known of a function may be of other inputs.
+const GROWTH: usize = 4;
+
+/// How many bytes of arguments a chunk may have, roughly: larger ones gain nothing.
+const CHUNK_BYTES: usize = 64 * 1024;
+
 impl<I: Iterator, E> Engine<I, E> {
+    /// Whether another task may be submitted.
+    fn has_room(&self) -> bool {
+        let workers = self.executor.0.max_workers();
+        let ahead = match self.buffersize {
+            Some(buffersize) => buffersize,
+            None if self.last_chunk > 1 => {
+                workers.saturating_mul((WINDOW_PER_WORKER / self.last_chunk).max(CHUNKS_PER_WORKER))
+            }
+            None => workers.saturating_mul(WINDOW_PER_WORKER),
+        };
+        // What was refused has no task, and an input may be without an end.
+        let is_refused = matches!(self.window.back(), Some(Entry::Ended(_)));
+        self.tasks < ahead && !(is_refused && self.window.len() >= ahead)
+    }
+
+    /// How many items the next task is to have.
+    fn next_chunksize(&mut self) -> usize {
+        if let Some(chunksize) = self.chunksize {
+            return chunksize;
+        }
+        let function = self.function.as_ref().ok();
+        // With limits of its own, or attempts, each item is sent back by itself anyway; and what is bounded by its user is
+        // counted by the item.
+        let is_plain = self.options.is_plain() && self.buffersize.is_none();
+        let item_ns = function
+            .filter(|_| is_plain)
+            .and_then(|function| self.executor.0.item_ns(function.index));
+        let Some(item_ns) = item_ns else {
+            self.last_chunk = 1;
+            return 1;
+        };
+        let fitting = usize::try_from(CHUNK_NS / item_ns.max(1)).unwrap_or(usize::MAX);
+        // Towards the end of an input whose length is known, nobody is to have the last of it alone.
+        let left = self
+            .inputs
+            .as_ref()
+            .map_or(0, |inputs| inputs.size_hint().0);
+        let share = match left / (2 * self.executor.0.max_workers()) {
+            0 => usize::MAX,
+            share => share,
+        };
+        self.last_chunk = fitting
+            .min(share)
+            .min(self.last_chunk.saturating_mul(GROWTH))
+            .max(1);
+        self.last_chunk
+    }
+
     /// Submits until the window is full. Says whether that takes a permit that is not to be had.
     pub(super) fn fill(&mut self) -> bool {
         if self.is_late() {
             return false;
         }
-        while self.tasks < self.buffersize {
-            // What was refused has no task, and an input may be without an end.
-            let is_refused = matches!(self.window.back(), Some(Entry::Ended(_)));
-            if is_refused && self.window.len() >= self.buffersize {
-                return false;
-            }
+        while self.has_room() {
             if self.draft.is_empty() {
                 self.pull_draft();
             }
@@ -48,11 +109,19 @@ impl<I: Iterator, E> Engine<I, E> {
 
     /// Pulls a chunk from the input.
     fn pull_draft(&mut self) {
+        if self.inputs.is_none() {
+            return;
+        }
+        let chunksize = self.next_chunksize();
+        let is_chosen = self.chunksize.is_some();
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         let mut is_at_end = false;
-        while self.draft.len() < self.chunksize && self.after_draft.is_none() && !is_at_end {
+        while self.draft.len() < chunksize && self.after_draft.is_none() && !is_at_end {
+            if !is_chosen && self.draft.bytes.len() >= CHUNK_BYTES {
+                break;
+            }
             let draft = &mut self.draft;
             let start = draft.bytes.len();
             let pulled =

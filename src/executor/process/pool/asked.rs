@@ -163,6 +163,7 @@ impl Core for Pool {
         let submitted = state.turn(|scheduler, turn| {
             let terms = Terms {
                 function,
+                more_items: shape.items() - 1,
                 priority,
                 timeout_ns: timeout.and_then(nanoseconds),
                 deadline_ns: deadline
@@ -209,6 +210,20 @@ impl Core for Pool {
 
     fn ended(&self) -> &RawFuture {
         &self.ended
+    }
+
+    fn item_ns(&self, function: u32) -> Option<u64> {
+        let settings = &self.settings;
+        // What is counted, or limited, by tasks is for whoever makes the chunks to say.
+        let is_counted = self.output.is_captured()
+            || settings.policy.recycling.max_tasks.is_some()
+            || settings.timeout.is_some()
+            || settings.deadline.is_some()
+            || settings.setup.limits.cpu_time_ms.is_some();
+        if is_counted {
+            return None;
+        }
+        lock(&self.state).scheduler.item_ns(function)
     }
 
     fn is_elsewhere(&self) -> bool {

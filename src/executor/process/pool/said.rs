@@ -104,8 +104,7 @@ impl Pool {
                         scheduler.went_on(worker, seq, item, turn);
                     });
                 } else {
-                    // How long a chunk takes says nothing of the next one, which may be longer.
-                    let finish = finish(link, seq, None, next);
+                    let finish = finish(link, seq, Some(link.page.elapsed_ns(seq)), next);
                     inner
                         .turn_at(now, |scheduler, turn| {
                             scheduler.finished(worker, seq, finish, turn)
