@@ -23,7 +23,7 @@ const SMALL: usize = 8 * 1024;
 /// How much of a payload's memory is zeroed ahead of a read: the kernel then overwrites it while it
 /// is still in the cache. As much as a read from a pipe of ordinary size can return, and some more
 /// for pipes that were enlarged.
-const READ_AHEAD: usize = 4 * BUFFER_LEN;
+const READ_AHEAD: usize = 16 * BUFFER_LEN;
 
 /// One message, with its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -93,6 +93,17 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::io::read(fd, &mut *buffer))?)
 }
 
+/// How many bytes a pipe holds that nobody has changed.
+pub(crate) const PIPE_LEN: usize = 64 * 1024;
+
+/// How many a pipe is to hold through which larger frames go: as much as the system lets anybody have.
+const LARGE_PIPE_LEN: usize = 1 << 20;
+
+/// Lets a pipe hold more, so that large frames take fewer turns of its two ends. The system may refuse, where a user has many.
+pub(crate) fn enlarge_pipe(fd: BorrowedFd<'_>) {
+    let _ = rustix::pipe::fcntl_setpipe_size(fd, LARGE_PIPE_LEN);
+}
+
 /// One `write(2)`, again if a signal came between.
 pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::io::write(fd, bytes))?)

@@ -28,8 +28,8 @@ pub(crate) use cgroup::OomKills;
 pub(crate) use clock::{deadline_after, instant_at, monotonic_ns};
 pub(crate) use control::{ControlSocket, pair as control_pair};
 pub(crate) use descriptors::{
-    Doorbell, Pipe, duplicate_beside, fork_of, is_lack_of_descriptors, is_open, null, pipe, read,
-    readable, write,
+    Doorbell, PIPE_LEN, Pipe, duplicate_beside, enlarge_pipe, fork_of, is_lack_of_descriptors,
+    is_open, null, pipe, read, readable, write,
 };
 pub(crate) use host::{
     Home, adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,

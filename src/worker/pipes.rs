@@ -27,23 +27,37 @@ impl io::Read for TaskPipe {
 /// The lock is held across writes, which wait while the pipe is full, and across nothing else: what is written has been encoded
 /// before.
 #[derive(Debug)]
-pub(super) struct ResultPipe(Mutex<OwnedFd>);
+pub(super) struct ResultPipe(Mutex<Results>);
+
+#[derive(Debug)]
+struct Results {
+    pipe: OwnedFd,
+    /// The pipe has been enlarged, or was to be.
+    is_large: bool,
+}
 
 impl ResultPipe {
     pub(super) fn new(pipe: OwnedFd) -> Self {
-        Self(Mutex::new(pipe))
+        Self(Mutex::new(Results {
+            pipe,
+            is_large: false,
+        }))
     }
 
     /// Whether it is a pipe still: tasks can close any descriptor of their process.
     pub(super) fn is_open(&self) -> bool {
-        sys::is_open(lock(&self.0).as_fd())
+        sys::is_open(lock(&self.0).pipe.as_fd())
     }
 
     /// Writes frames, with as few calls as the pipe allows.
     pub(super) fn write(&self, mut frames: &[u8]) -> io::Result<()> {
-        let pipe = lock(&self.0);
+        let mut results = lock(&self.0);
+        if frames.len() > sys::PIPE_LEN && !results.is_large {
+            results.is_large = true;
+            sys::enlarge_pipe(results.pipe.as_fd());
+        }
         while !frames.is_empty() {
-            let written = sys::write(pipe.as_fd(), frames)?;
+            let written = sys::write(results.pipe.as_fd(), frames)?;
             frames = &frames[written..];
         }
         Ok(())

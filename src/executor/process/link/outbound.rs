@@ -1,10 +1,11 @@
 //! Frames in line for a worker.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::frame::{HEADER_LEN, Header};
+use crate::sys;
 
 /// A payload of at least this many bytes is not copied beside others, but written from where it is.
 const LARGE: usize = 16 * 1024;
@@ -17,6 +18,8 @@ pub(super) struct Outbound {
     queue: VecDeque<Segment>,
     /// How much of the first segment has been written.
     written: usize,
+    /// The pipe has been enlarged, or was to be.
+    is_large: bool,
     /// The reactor will continue when the pipe has room.
     pub(super) armed: bool,
 }
@@ -59,6 +62,7 @@ impl Outbound {
             _guard: guard,
             queue: VecDeque::new(),
             written: 0,
+            is_large: false,
             armed: false,
         }
     }
@@ -66,6 +70,10 @@ impl Outbound {
     /// Puts a frame behind those that wait.
     pub(super) fn push(&mut self, header: Header, payload: &Payload) {
         let bytes = payload.bytes();
+        if bytes.len() > sys::PIPE_LEN && !self.is_large {
+            self.is_large = true;
+            sys::enlarge_pipe(self.pipe.as_fd());
+        }
         let header = Header {
             len: bytes.len() as u64,
             ..header
