@@ -88,6 +88,8 @@ pub(super) struct Engine<I: Iterator, E> {
     unordered: Option<Unordered>,
     /// How many tasks have results to be given.
     tasks: usize,
+    /// Nothing is to be submitted before one of those has been given.
+    is_full: bool,
     /// What has been given last is in here.
     giving: Option<Batch>,
     pulled: usize,
@@ -132,6 +134,7 @@ impl<I: Iterator, E> Engine<I, E> {
             window: VecDeque::new(),
             unordered: None,
             tasks: 0,
+            is_full: false,
             giving: None,
             pulled: 0,
             given: 0,
@@ -241,10 +244,14 @@ impl<I: Iterator, E> Engine<I, E> {
         if self.is_over {
             return Step::Over;
         }
-        if let Some(refused) = self.refused_parameter() {
-            return Step::Give(refused);
+        let mut must_wait = false;
+        if !self.is_full {
+            if let Some(refused) = self.refused_parameter() {
+                return Step::Give(refused);
+            }
+            must_wait = self.fill();
+            self.is_full = self.tasks > 0 && !self.has_room();
         }
-        let must_wait = self.fill();
         match self.window.front_mut() {
             Some(Entry::Batch(batch)) => match batch.next(Order::OfItems) {
                 Next::Await(future) => return Step::AwaitResult(Some(future)),
@@ -349,6 +356,7 @@ impl<I: Iterator, E> Engine<I, E> {
     /// All of its items have been given; the last one is looked at still.
     fn end_batch(&mut self, batch: Batch) {
         self.tasks -= 1;
+        self.is_full = false;
         self.giving = Some(batch);
     }
 

@@ -28,7 +28,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 impl<I: Iterator, E> Engine<I, E> {
     /// Whether another task may be submitted.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let workers = self.executor.0.max_workers();
         let ahead = match self.buffersize {
             Some(buffersize) => buffersize,
