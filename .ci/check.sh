@@ -11,6 +11,7 @@ check() {
 
 check cargo fmt --all --check
 check cargo fmt --manifest-path fuzz/Cargo.toml --check
+check cargo fmt --manifest-path benches/Cargo.toml --check
 check cargo clippy --locked --workspace --all-targets -- -D warnings
 check cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 check cargo clippy --locked --lib --no-default-features -- -D warnings

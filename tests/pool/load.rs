@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use procession::{EndOfWorker, TaskError, as_completed};
+use procession::{EndOfWorker, ProcessPoolExecutor, TaskError, as_completed};
 
 use super::pool;
 use super::support::{self, Case, awaiting, signal};
@@ -16,6 +16,9 @@ pub(crate) fn tests() -> Vec<Case> {
         many_threads_wait_for_their_own,
         many_threads_wait_while_workers_are_killed,
         many_threads_await_and_wait_at_once,
+        a_map_of_short_items_makes_few_tasks,
+        a_map_of_long_items_makes_a_task_of_each,
+        a_map_makes_single_tasks_where_those_are_counted,
     ]
 }
 
@@ -173,4 +176,46 @@ fn many_threads_await_and_wait_at_once() {
         }
     });
     assert_eq!(pool.pending(), 0);
+}
+
+/// How many tasks a pool has been given.
+fn tasks_of(pool: &ProcessPoolExecutor) -> u64 {
+    let next = pool.submit(pid, ()).unwrap();
+    next.wait().unwrap();
+    next.id().to_string().parse().unwrap()
+}
+
+fn a_map_of_short_items_makes_few_tasks() {
+    const ITEMS: u64 = 100_000;
+    for unordered in [false, true] {
+        let pool = pool(2);
+        awaiting("the items");
+        let map = pool.map(double, 0..ITEMS);
+        let map = if unordered { map.unordered() } else { map };
+        assert_eq!(map.sum::<Result<u64, _>>().unwrap(), ITEMS * (ITEMS - 1));
+        let tasks = tasks_of(&pool);
+        assert!(tasks < ITEMS / 20, "{tasks} tasks for {ITEMS} items");
+    }
+}
+
+/// Two milliseconds each, so that a chunk would hold others up.
+fn a_map_of_long_items_makes_a_task_of_each() {
+    let pool = pool(2);
+    awaiting("the items");
+    assert!(pool.map(nap, [2; 50]).all(|item| item.is_ok()));
+    assert_eq!(tasks_of(&pool), 50);
+}
+
+fn a_map_makes_single_tasks_where_those_are_counted() {
+    let pool = ProcessPoolExecutor::builder()
+        .max_workers(1)
+        .max_tasks_per_child(1000)
+        .build()
+        .unwrap();
+    awaiting("the items");
+    assert_eq!(
+        pool.map(double, 0..3000).filter(Result::is_ok).count(),
+        3000
+    );
+    assert_eq!(tasks_of(&pool), 3000);
 }

@@ -267,3 +267,8 @@ impl std::fmt::Display for Unspeakable {
 pub(crate) fn fail_unspeakably() -> Result<(), Unspeakable> {
     Err(Unspeakable)
 }
+
+#[procession::task]
+pub(crate) fn nap(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+}

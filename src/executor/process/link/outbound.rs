@@ -10,6 +10,9 @@ use crate::sys;
 /// A payload of at least this many bytes is not copied beside others, but written from where it is.
 const LARGE: usize = 16 * 1024;
 
+/// A payload of at most this many bytes has no memory of its own.
+const TINY: usize = 30;
+
 /// What waits for room in the task pipe.
 pub(super) struct Outbound {
     pub(super) pipe: OwnedFd,
@@ -34,13 +37,25 @@ enum Segment {
 /// The payload of a frame that may be sent more than once.
 #[derive(Clone, Debug)]
 pub(in crate::executor::process) enum Payload {
+    /// Of a queued task, most often: an allocation would be the larger part of it.
+    Tiny {
+        len: u8,
+        bytes: [u8; TINY],
+    },
     Small(Vec<u8>),
     Large(Arc<Vec<u8>>),
 }
 
 impl Payload {
     pub(in crate::executor::process) fn new(bytes: Vec<u8>) -> Self {
-        if bytes.len() < LARGE {
+        if bytes.len() <= TINY {
+            let mut tiny = [0; TINY];
+            tiny[..bytes.len()].copy_from_slice(&bytes);
+            Self::Tiny {
+                len: bytes.len() as u8,
+                bytes: tiny,
+            }
+        } else if bytes.len() < LARGE {
             Self::Small(bytes)
         } else {
             Self::Large(Arc::new(bytes))
@@ -49,6 +64,7 @@ impl Payload {
 
     pub(in crate::executor::process) fn bytes(&self) -> &[u8] {
         match self {
+            Self::Tiny { len, bytes } => &bytes[..usize::from(*len).min(TINY)],
             Self::Small(bytes) => bytes,
             Self::Large(bytes) => bytes,
         }
@@ -82,8 +98,8 @@ impl Outbound {
         let small = self.tail(HEADER_LEN + if bytes.len() < LARGE { bytes.len() } else { 0 });
         small.extend_from_slice(&header);
         match payload {
-            Payload::Small(bytes) => small.extend_from_slice(bytes),
             Payload::Large(bytes) => self.queue.push_back(Segment::Large(bytes.clone())),
+            _ => small.extend_from_slice(bytes),
         }
     }
 

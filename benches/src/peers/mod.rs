@@ -1,0 +1,4 @@
+//! Those beside which it is measured.
+
+pub mod pipe;
+pub mod python;

@@ -1,0 +1,111 @@
+"""Python's pools: one order a line, one answer a line, in seconds."""
+
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import Pool
+
+now = time.perf_counter
+
+
+def noop(n):
+    return n
+
+
+def echo(data):
+    return data
+
+
+def spin(ns):
+    begun = time.perf_counter_ns()
+    while time.perf_counter_ns() - begun < ns:
+        pass
+
+
+class Pools:
+    def __init__(self, workers):
+        self.workers = workers
+        self.executor = None
+        self.pool = None
+
+    def get(self, which):
+        if which == "executor":
+            if self.executor is None:
+                self.executor = ProcessPoolExecutor(self.workers)
+                list(self.executor.map(noop, range(self.workers)))
+            return self.executor
+        if self.pool is None:
+            self.pool = Pool(self.workers)
+            self.pool.map(noop, range(self.workers))
+        return self.pool
+
+    def hello(self):
+        return [1]
+
+    def trips(self, which, count):
+        pool = self.get(which)
+        one = (lambda n: pool.submit(noop, n).result()) if which == "executor" else (lambda n: pool.apply(noop, (n,)))
+        took = []
+        for n in range(int(count)):
+            begun = now()
+            one(n)
+            took.append(now() - begun)
+        took.sort()
+        return [took[len(took) // 2], took[len(took) * 99 // 100]]
+
+    def submits(self, which, count):
+        pool, count = self.get(which), int(count)
+        begun = now()
+        if which == "executor":
+            total = sum(done.result() for done in as_completed([pool.submit(noop, n) for n in range(count)]))
+        else:
+            total = sum(pool.imap_unordered(noop, range(count), chunksize=1))
+        took = now() - begun
+        assert total == count * (count - 1) // 2
+        return [took]
+
+    def map(self, which, count, chunksize):
+        pool, count, chunksize = self.get(which), int(count), int(chunksize)
+        begun = now()
+        if which == "executor":
+            total = sum(pool.map(noop, range(count), chunksize=chunksize))
+        else:
+            total = sum(pool.imap_unordered(noop, range(count), chunksize=chunksize))
+        took = now() - begun
+        assert total == count * (count - 1) // 2
+        return [took]
+
+    def echo(self, which, size, count):
+        pool, data = self.get(which), b"\x07" * int(size)
+        one = (lambda: pool.submit(echo, data).result()) if which == "executor" else (lambda: pool.apply(echo, (data,)))
+        begun = now()
+        for _ in range(int(count)):
+            assert len(one()) == len(data)
+        return [(now() - begun) / int(count)]
+
+    def start(self, which, workers):
+        begun = now()
+        if which == "executor":
+            with ProcessPoolExecutor(int(workers)) as pool:
+                list(pool.map(noop, range(int(workers))))
+                started = now()
+        else:
+            with Pool(int(workers)) as pool:
+                pool.map(noop, range(int(workers)))
+                started = now()
+        return [started - begun, now() - started]
+
+
+def main():
+    pools = Pools(int(sys.argv[1]))
+    for line in sys.stdin:
+        what, *arguments = line.split()
+        print(*getattr(pools, what)(*arguments), flush=True)
+    if pools.executor is not None:
+        pools.executor.shutdown()
+    if pools.pool is not None:
+        pools.pool.terminate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+//! The registered functions, and those that others run instead.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use serde_bytes::ByteBuf;
+
+#[procession::task]
+pub fn noop(n: u64) -> u64 {
+    n
+}
+
+#[procession::task]
+pub fn echo(bytes: Vec<u8>) -> Vec<u8> {
+    bytes
+}
+
+/// The same for those whose bytes want to be told.
+pub fn echo_buffer(bytes: ByteBuf) -> ByteBuf {
+    bytes
+}
+
+#[procession::task]
+pub fn pid() -> u32 {
+    std::process::id()
+}
+
+/// Stays for so long that others get the next ones.
+#[procession::task]
+pub fn stay(ms: u64) -> u32 {
+    std::thread::sleep(Duration::from_millis(ms));
+    std::process::id()
+}
+
+#[procession::task]
+pub fn nap(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
+/// Works for about so many steps of a nanosecond or so.
+#[procession::task]
+pub fn burn(steps: u64) -> u64 {
+    let mut state = black_box(steps) | 1;
+    for _ in 0..steps {
+        // Each step needs the one before: nothing is done at once, or left out.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+    }
+    state
+}

@@ -1,0 +1,38 @@
+//! What is measured.
+
+mod echo;
+mod faults;
+mod growth;
+mod idle;
+mod map;
+mod memory;
+mod round_trip;
+mod start;
+mod submits;
+mod work;
+
+use procession::ProcessPoolExecutor;
+
+use crate::table::Table;
+use crate::{Effort, Error};
+
+type Workload = fn(Effort, &mut Table) -> Result<(), Error>;
+
+pub const ALL: [(&str, Workload); 10] = [
+    ("round_trip", round_trip::run),
+    ("submits", submits::run),
+    ("map", map::run),
+    ("echo", echo::run),
+    ("start", start::run),
+    ("work", work::run),
+    ("memory", memory::run),
+    ("faults", faults::run),
+    ("growth", growth::run),
+    ("idle", idle::run),
+];
+
+fn pool(workers: usize) -> Result<ProcessPoolExecutor, Error> {
+    Ok(ProcessPoolExecutor::builder()
+        .max_workers(workers)
+        .build()?)
+}
