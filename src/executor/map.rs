@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use self::engine::{Ended, Engine, Pulled};
+use self::engine::{Chunks, Ended, Engine, Pulled};
 use super::erased::Handle;
 use super::retry::Options;
 use super::typed::check_decodes;
@@ -181,14 +181,9 @@ impl<A, E> TryInput for Result<A, E> {
 
 macro_rules! options {
     () => {
-        /// How many items one task takes: they go to a worker together and run one after another. More saves pipe round
-        /// trips for short functions; results come back at least every millisecond all the same.
-        ///
-        /// Default: as many as take about a millisecond, by how long the function has taken so far; so one at first, and one
-        /// where it takes longer than that. Near the end of an input whose length is known they are fewer, so that no
-        /// worker is left with the last of it. Always one where single tasks are counted or limited: in a pool that captures output or has
-        /// [`max_tasks_per_child`](crate::ProcessPoolExecutorBuilder::max_tasks_per_child), with time limits or retries,
-        /// with a chosen [`buffersize`](Self::buffersize), and in executors without processes.
+        /// How many items one task takes: they go to a worker together and run one after another.
+        /// Default: 1. More saves pipe round trips for short functions; results come back at least
+        /// every millisecond all the same, between two items.
         ///
         /// When the worker dies, the item that ran fails with [`TaskError::WorkerLost`], and no other: what had ended before it
         /// is kept where it outlives the worker, and those after it run elsewhere.
@@ -210,7 +205,41 @@ macro_rules! options {
         /// # }
         /// ```
         pub fn chunksize(mut self, chunksize: usize) -> Self {
-            self.engine.chunksize = Some(chunksize);
+            self.engine.chunks = Chunks::Of(chunksize);
+            self
+        }
+
+        /// How long the items of one task are to take together: there are as many as that, by how long the function has taken
+        /// so far, in place of a [`chunksize`](Self::chunksize). A millisecond is good for short functions. Zero is refused.
+        ///
+        /// It begins with one item, and has up to four times as many each time; fewer near the end of an input whose length is
+        /// known, so that no worker is left with the last of it; and always one where single tasks are counted or limited: in a
+        /// pool that captures output or has [`max_tasks_per_child`](crate::ProcessPoolExecutorBuilder::max_tasks_per_child),
+        /// with time limits or retries, with a chosen [`buffersize`](Self::buffersize), and in executors without processes.
+        ///
+        /// An item that takes much longer than those before it holds up those of the same task, and also the results of those
+        /// that have just ended: they are sent between two items.
+        ///
+        /// ```standalone_crate
+        /// use std::time::Duration;
+        ///
+        /// use procession::ProcessPoolExecutor;
+        ///
+        /// #[procession::task]
+        /// fn double(n: u64) -> u64 {
+        ///     2 * n
+        /// }
+        ///
+        /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+        ///     procession::init();
+        ///     let pool = ProcessPoolExecutor::builder().max_workers(2).build()?;
+        ///     let doubled = pool.map(double, 0..100_000).chunktime(Duration::from_millis(1));
+        ///     assert_eq!(doubled.sum::<Result<u64, _>>()?, 99_999 * 100_000);
+        ///     Ok(())
+        /// }
+        /// ```
+        pub fn chunktime(mut self, time: Duration) -> Self {
+            self.engine.chunks = Chunks::Taking(time);
             self
         }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use procession::{EndOfWorker, ProcessPoolExecutor, TaskError, as_completed};
 
@@ -18,6 +19,8 @@ pub(crate) fn tests() -> Vec<Case> {
         many_threads_await_and_wait_at_once,
         a_map_of_short_items_makes_few_tasks,
         a_map_of_long_items_makes_a_task_of_each,
+        what_fits_by_itself_fits_in_a_chunk,
+        a_map_whose_chunks_take_no_time_is_refused,
         a_map_makes_single_tasks_where_those_are_counted,
     ]
 }
@@ -178,6 +181,8 @@ fn many_threads_await_and_wait_at_once() {
     assert_eq!(pool.pending(), 0);
 }
 
+const MILLISECOND: Duration = Duration::from_millis(1);
+
 /// How many tasks a pool has been given.
 fn tasks_of(pool: &ProcessPoolExecutor) -> u64 {
     let next = pool.submit(pid, ()).unwrap();
@@ -190,7 +195,7 @@ fn a_map_of_short_items_makes_few_tasks() {
     for unordered in [false, true] {
         let pool = pool(2);
         awaiting("the items");
-        let map = pool.map(double, 0..ITEMS);
+        let map = pool.map(double, 0..ITEMS).chunktime(MILLISECOND);
         let map = if unordered { map.unordered() } else { map };
         assert_eq!(map.sum::<Result<u64, _>>().unwrap(), ITEMS * (ITEMS - 1));
         let tasks = tasks_of(&pool);
@@ -198,12 +203,44 @@ fn a_map_of_short_items_makes_few_tasks() {
     }
 }
 
+fn what_fits_by_itself_fits_in_a_chunk() {
+    let builder = ProcessPoolExecutor::builder().max_workers(2);
+    let pool = builder.max_frame(4096).build().unwrap();
+    awaiting("the items");
+    assert!(
+        pool.map(double, 0..20_000)
+            .chunktime(MILLISECOND)
+            .all(|item| item.is_ok())
+    );
+    // Every now and then one that nearly fills a frame.
+    let texts = (0..20_000).map(|n| "x".repeat(if n % 100 == 0 { 4000 } else { 1 }));
+    assert!(
+        pool.map(echo, texts)
+            .chunktime(MILLISECOND)
+            .all(|item| item.is_ok())
+    );
+}
+
 /// Two milliseconds each, so that a chunk would hold others up.
 fn a_map_of_long_items_makes_a_task_of_each() {
     let pool = pool(2);
     awaiting("the items");
-    assert!(pool.map(nap, [2; 50]).all(|item| item.is_ok()));
+    assert!(
+        pool.map(nap, [2; 50])
+            .chunktime(MILLISECOND)
+            .all(|item| item.is_ok())
+    );
     assert_eq!(tasks_of(&pool), 50);
+}
+
+fn a_map_whose_chunks_take_no_time_is_refused() {
+    let mut map = pool(1).map(double, 0..3).chunktime(Duration::ZERO);
+    let text = "`chunktime` must be longer than zero, not 0 s";
+    match map.next() {
+        Some(Err(TaskError::Refused(refused))) => assert_eq!(refused.to_string(), text),
+        other => panic!("{other:?}"),
+    }
+    assert!(map.next().is_none());
 }
 
 fn a_map_makes_single_tasks_where_those_are_counted() {
@@ -214,7 +251,10 @@ fn a_map_makes_single_tasks_where_those_are_counted() {
         .unwrap();
     awaiting("the items");
     assert_eq!(
-        pool.map(double, 0..3000).filter(Result::is_ok).count(),
+        pool.map(double, 0..3000)
+            .chunktime(MILLISECOND)
+            .filter(Result::is_ok)
+            .count(),
         3000
     );
     assert_eq!(tasks_of(&pool), 3000);

@@ -81,7 +81,10 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
 
 /// Half of them by `map`, half one by one.
 fn run_all(executor: &ProcessPoolExecutor, tasks: u64) -> Result<(), Error> {
-    let sum = executor.map(noop, 0..tasks / 2).sum::<Result<u64, _>>()?;
+    let sum = executor
+        .map(noop, 0..tasks / 2)
+        .chunksize(1000)
+        .sum::<Result<u64, _>>()?;
     check(sum, tasks / 2 * (tasks / 2 - 1) / 2)?;
     for _ in 0..(tasks / 2).div_ceil(50_000) {
         let futures = (0..50_000).map(|n| executor.submit(noop, n));

@@ -1,6 +1,6 @@
 //! Real work on all cores, beside threads.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -9,6 +9,9 @@ use crate::measure::{Contestant, check, cpus, in_turns, median, seconds};
 use crate::table::{Peer, Table, Unit};
 use crate::tasks::burn;
 use crate::{Effort, Error};
+
+/// What the items of a task are to take together, at most.
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
     let workers = cpus();
@@ -30,7 +33,9 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
                 Peer::Procession,
                 Box::new(|| {
                     let took = seconds(|| {
-                        let map = executor.map(burn, std::iter::repeat_n(steps, tasks));
+                        let map = executor
+                            .map(burn, std::iter::repeat_n(steps, tasks))
+                            .chunktime(MILLISECOND);
                         check(map.filter(Result::is_ok).count(), tasks)
                     })?;
                     Ok(vec![tasks as f64 / took])
@@ -88,7 +93,9 @@ fn mixed(effort: Effort, table: &mut Table, steps_per_us: f64) -> Result<(), Err
             Peer::Procession,
             Box::new(|| {
                 let took = seconds(|| {
-                    let map = executor.map(burn, tasks.iter().copied());
+                    let map = executor
+                        .map(burn, tasks.iter().copied())
+                        .chunktime(MILLISECOND);
                     check(map.filter(Result::is_ok).count(), tasks.len())
                 })?;
                 Ok(vec![took / ideal])

@@ -1,5 +1,8 @@
 //! Items on their way into a task.
 
+/// How many bytes the length of an item takes, of those that are many in a frame.
+const MAX_LENGTH: usize = 5;
+
 /// Encoded items, one behind the other.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -11,6 +14,11 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// How many bytes they take in a chunk, at most.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len() + MAX_LENGTH * self.ends.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -26,8 +34,26 @@ impl Draft {
         })
     }
 
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
+    /// How many of the items fit into one frame: all of them, or all but the last, which may be a large one. One is not
+    /// asked whether it fits.
+    pub(super) fn fitting(&self, max_frame: u64) -> usize {
+        // The number of the function, and the count.
+        const REST: usize = 16;
+        let longest = self.size() + REST;
+        match self.ends.len() {
+            count @ 2.. if longest as u64 > max_frame => count - 1,
+            count => count,
+        }
+    }
+
+    /// Forgets the first items.
+    pub(super) fn remove_first(&mut self, count: usize) {
+        let Some(end) = count.checked_sub(1).and_then(|last| self.ends.get(last)) else {
+            return;
+        };
+        let end = *end;
+        self.bytes.drain(..end);
+        self.ends.drain(..count);
+        self.ends.iter_mut().for_each(|place| *place -= end);
     }
 }

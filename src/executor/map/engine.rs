@@ -8,7 +8,7 @@ use std::fmt;
 use std::panic;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Given, Next, Order};
 use super::draft::Draft;
@@ -28,6 +28,15 @@ pub(super) enum Pulled<E> {
     /// An input that was an error itself.
     Error(E),
     End,
+}
+
+/// How many items a task has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunks {
+    /// So many.
+    Of(usize),
+    /// As many as take about so long.
+    Taking(Duration),
 }
 
 /// What is given out for one item.
@@ -71,11 +80,10 @@ pub(super) struct Engine<I: Iterator, E> {
     pull: fn(&mut I, &mut Vec<u8>) -> Pulled<E>,
     /// What the input panicked with; raised when everything before it has been given.
     panic: Option<Box<dyn Any + Send>>,
-    /// `None` is as many as take about a millisecond.
-    pub(super) chunksize: Option<usize>,
+    pub(super) chunks: Chunks,
     /// `None` is what keeps the workers busy.
     pub(super) buffersize: Option<usize>,
-    /// How many items the last task was given that was to take a millisecond.
+    /// How many items the last task was given.
     last_chunk: usize,
     pub(super) made_at: Instant,
     pub(super) deadline: Option<Instant>,
@@ -124,7 +132,7 @@ impl<I: Iterator, E> Engine<I, E> {
             inputs: Some(inputs),
             pull,
             panic: None,
-            chunksize: None,
+            chunks: Chunks::Of(1),
             buffersize: None,
             last_chunk: 1,
             made_at: Instant::now(),
@@ -305,7 +313,12 @@ impl<I: Iterator, E> Engine<I, E> {
         };
         let error = match &self.function {
             Err(error) => error.clone(),
-            Ok(_) if self.chunksize == Some(0) => zero("chunksize"),
+            Ok(_) if self.chunks == Chunks::Of(0) => zero("chunksize"),
+            Ok(_) if self.chunks == Chunks::Taking(Duration::ZERO) => SubmitError::Parameter {
+                parameter: "chunktime",
+                must_be: "longer than zero",
+                value: "0 s".into(),
+            },
             Ok(_) if self.buffersize == Some(0) => zero("buffersize"),
             Ok(function) => match self.options.check(function) {
                 Ok(()) => return None,
@@ -426,7 +439,7 @@ impl<I: Iterator, E> Engine<I, E> {
 
     pub(super) fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
-            .field("chunksize", &self.chunksize.unwrap_or(self.last_chunk))
+            .field("chunks", &self.chunks)
             .field("buffersize", &self.buffersize)
             .field("given", &self.given)
             .finish_non_exhaustive()

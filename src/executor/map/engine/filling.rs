@@ -2,7 +2,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use super::{Ended, Engine, Entry, Pulled};
+use super::{Chunks, Ended, Engine, Entry, Pulled};
 use crate::error::{SubmitError, TaskError};
 use crate::executor::core::Work;
 use crate::executor::gate::Permit;
@@ -12,18 +12,14 @@ use crate::executor::map::batch::Batch;
 /// keep every pipe full of short tasks.
 const WINDOW_PER_WORKER: usize = 64;
 
-/// The same for chunks that take a millisecond each: enough for the next one to be there, and for this thread to be away for a
+/// The same for chunks that are to take their time: enough for the next one to be there, and for this thread to be away for a
 /// while.
 const CHUNKS_PER_WORKER: usize = 4;
-
-/// How long a chunk is to take, in nanoseconds: long beside the thirty microseconds or so that it may take to send it, short
-/// beside what a person, or another map, would notice.
-const CHUNK_NS: u64 = 1_000_000;
 
 /// How much more items a chunk may have than the one before: what is known of a function may be of other inputs.
 const GROWTH: usize = 4;
 
-/// How many bytes of arguments a chunk may have, roughly: larger ones gain nothing.
+/// How many bytes of arguments a chunk may have, but for its last item: larger ones gain nothing.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 impl<I: Iterator, E> Engine<I, E> {
@@ -44,9 +40,10 @@ impl<I: Iterator, E> Engine<I, E> {
 
     /// How many items the next task is to have.
     fn next_chunksize(&mut self) -> usize {
-        if let Some(chunksize) = self.chunksize {
-            return chunksize;
-        }
+        let time = match self.chunks {
+            Chunks::Of(chunksize) => return chunksize,
+            Chunks::Taking(time) => time,
+        };
         let function = self.function.as_ref().ok();
         // With limits of its own, or attempts, each item is sent back by itself anyway; and what is bounded by its user is
         // counted by the item.
@@ -58,7 +55,8 @@ impl<I: Iterator, E> Engine<I, E> {
             self.last_chunk = 1;
             return 1;
         };
-        let fitting = usize::try_from(CHUNK_NS / item_ns.max(1)).unwrap_or(usize::MAX);
+        let fitting = usize::try_from(time.as_nanos() / u128::from(item_ns.max(1)));
+        let fitting = fitting.unwrap_or(usize::MAX);
         // Towards the end of an input whose length is known, nobody is to have the last of it alone.
         let left = self
             .inputs
@@ -113,13 +111,16 @@ impl<I: Iterator, E> Engine<I, E> {
             return;
         }
         let chunksize = self.next_chunksize();
-        let is_chosen = self.chunksize.is_some();
+        let is_chosen = matches!(self.chunks, Chunks::Of(_));
+        // The last item may be of any length: see `Draft::fitting`.
+        let half_a_frame = usize::try_from(self.executor.0.max_frame() / 2).unwrap_or(usize::MAX);
+        let enough = CHUNK_BYTES.min(half_a_frame);
         let Some(inputs) = &mut self.inputs else {
             return;
         };
         let mut is_at_end = false;
         while self.draft.len() < chunksize && self.after_draft.is_none() && !is_at_end {
-            if !is_chosen && self.draft.bytes.len() >= CHUNK_BYTES {
+            if !is_chosen && self.draft.size() >= enough {
                 break;
             }
             let draft = &mut self.draft;
@@ -155,22 +156,28 @@ impl<I: Iterator, E> Engine<I, E> {
     pub(super) fn submit_draft(&mut self, entered: Result<Permit, SubmitError>) {
         // Who waited for a permit may have been given another one meanwhile.
         self.entering = None;
-        let count = self.draft.len();
+        let count = match self.chunks {
+            Chunks::Of(_) => self.draft.len(),
+            Chunks::Taking(_) => self.draft.fitting(self.executor.0.max_frame()),
+        };
         let begun = entered.and_then(|permit| {
             let function = self.function.clone()?;
             let work = if count == 1 {
                 let copy = |out: &mut Vec<u8>| {
-                    out.extend_from_slice(&self.draft.bytes);
+                    self.draft
+                        .items()
+                        .take(1)
+                        .for_each(|item| out.extend_from_slice(item));
                     Ok(())
                 };
                 Work::task(function, copy)?
             } else {
-                Work::chunk(function, self.draft.items())
+                Work::chunk(function, self.draft.items().take(count))
             };
             let work = work.with(self.options.clone());
             self.executor.0.clone().begin(permit, work)
         });
-        self.draft.clear();
+        self.draft.remove_first(count);
         match begun {
             Ok(promises) => {
                 self.tasks += 1;
@@ -186,8 +193,10 @@ impl<I: Iterator, E> Engine<I, E> {
                 }
             }
         }
-        self.window
-            .extend(self.after_draft.take().map(Entry::Ended));
+        if self.draft.is_empty() {
+            self.window
+                .extend(self.after_draft.take().map(Entry::Ended));
+        }
     }
 
     /// Gives a task its place.
