@@ -4,7 +4,7 @@ use procession::Future;
 
 use super::pool;
 use super::submits::submit_all;
-use crate::measure::{Contestant, check, in_turns, seconds};
+use crate::measure::{Contestant, Results, check, in_turns, seconds};
 use crate::table::{Peer, Table, Unit};
 use crate::tasks::noop;
 use crate::{Effort, Error};
@@ -31,24 +31,11 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
     };
     let contestants: Vec<Contestant<'_>> = vec![(Peer::Procession, Box::new(turn))];
     let results = in_turns(effort.of(5, 1), contestants)?;
-    let mut best = 0.0_f64;
-    let mut worst = f64::INFINITY;
-    for (at, tasks) in sizes.iter().enumerate() {
-        let rate = results.median(Peer::Procession, at);
-        table.row(
-            format!("{tasks} single submits, 2 workers"),
-            Unit::Rate,
-            vec![(Peer::Procession, rate)],
-        );
-        let rate = rate.unwrap_or(0.0);
-        worst = worst.min(rate / rate.max(best));
-        best = best.max(rate);
-    }
-    table.at_least(
-        "single submits, rate by that of the best smaller number",
-        worst,
-        1.0 / 1.2,
-    );
+    let names = sizes
+        .iter()
+        .map(|tasks| format!("{tasks} single submits, 2 workers"));
+    let goal = "single submits, rate by that of the best smaller number";
+    rates(table, &results, names, goal);
 
     let tasks = effort.of(100_000, 1_000) as u64;
     let counts: &[usize] = match effort.of(1, 0) {
@@ -68,23 +55,11 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
     };
     let contestants: Vec<Contestant<'_>> = vec![(Peer::Procession, Box::new(turn))];
     let results = in_turns(effort.of(5, 1), contestants)?;
-    let (mut best, mut worst) = (0.0_f64, f64::INFINITY);
-    for (at, count) in counts.iter().enumerate() {
-        let rate = results.median(Peer::Procession, at);
-        table.row(
-            format!("{tasks} single submits, {count} workers"),
-            Unit::Rate,
-            vec![(Peer::Procession, rate)],
-        );
-        let rate = rate.unwrap_or(0.0);
-        worst = worst.min(rate / rate.max(best));
-        best = best.max(rate);
-    }
-    table.at_least(
-        "single submits, rate by that of the best smaller pool",
-        worst,
-        1.0 / 1.2,
-    );
+    let names = counts
+        .iter()
+        .map(|count| format!("{tasks} single submits, {count} workers"));
+    let goal = "single submits, rate by that of the best smaller pool";
+    rates(table, &results, names, goal);
     drop(pools);
 
     // One after the other, each waited for: what a task of an idle pool costs.
@@ -115,4 +90,17 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// A row for each size, and the worst beside the best of those that are smaller.
+fn rates(table: &mut Table, results: &Results, names: impl Iterator<Item = String>, goal: &str) {
+    let (mut best, mut worst) = (0.0_f64, f64::INFINITY);
+    for (at, name) in names.enumerate() {
+        let rate = results.median(Peer::Procession, at);
+        table.row(name, Unit::Rate, vec![(Peer::Procession, rate)]);
+        let rate = rate.unwrap_or(0.0);
+        worst = worst.min(rate / rate.max(best));
+        best = best.max(rate);
+    }
+    table.at_least(goal, worst, 1.0 / 1.2);
 }
