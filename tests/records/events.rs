@@ -152,8 +152,8 @@ fn more_places_than_are_kept_are_told_as_fields() {
         .iter()
         .position(|heard| heard.target == "procession::elsewhere");
     let elsewhere = elsewhere.unwrap();
-    // Those of the other tests are among those that are kept.
-    assert!((4000..4096).contains(&elsewhere), "{elsewhere}");
+    // Those of the other tests are among those that are kept, where this process has run any.
+    assert!((4000..=4096).contains(&elsewhere), "{elsewhere}");
     for (n, heard) in heard.iter().enumerate() {
         let target = format!("place::{n}");
         if n < elsewhere {
