@@ -127,7 +127,17 @@ impl<J> Scheduler<J> {
     /// Takes a task back if it has not begun.
     pub(super) fn recall(&mut self, at: usize, seq: u32, turn: &mut Turn<'_, J>) -> bool {
         let worker = &mut self.workers[at];
-        let is_won = turn.pages.recall(worker.id, seq);
+        let sends = |action: &Action<J>| match action {
+            Action::Send {
+                worker: to,
+                seq: of,
+                ..
+            } => (*to, *of) == (worker.id, seq),
+            _ => false,
+        };
+        // What is given out in this very turn is not on its page yet.
+        let is_fresh = turn.out.iter().any(sends);
+        let is_won = !is_fresh && turn.pages.recall(worker.id, seq);
         if is_won {
             self.prefetched -= usize::from(worker.open() > 1);
             worker.recalled(seq);
