@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use self::batch::Given;
 use self::engine::{Chunks, Ended, Engine, Pulled};
 use super::erased::Handle;
 use super::retry::Options;
@@ -378,10 +379,7 @@ where
             function: find::<F, A, K>().map_or("", |function| function.name),
             message,
         })?;
-        if cfg!(debug_assertions) {
-            check_decodes::<F, A, K>(find::<F, A, K>()?, &out[start..])?;
-        }
-        Ok(())
+        check_decodes::<F, A, K>(&out[start..])
     };
     match encode() {
         Ok(()) => Pulled::Item,
@@ -453,9 +451,7 @@ fn typed<I: Iterator, R: DeserializeOwned + 'static>(
     ended: Ended<Infallible>,
 ) -> Result<R, TaskError> {
     match ended {
-        Ended::Here(place) => decode(engine.bytes(place)),
-        Ended::Bytes(bytes) => decode(&bytes),
-        Ended::Failed(error) => Err(error),
+        Ended::Item(given) => outcome(engine, given),
         Ended::Input(never) => match never {},
     }
 }
@@ -465,10 +461,19 @@ fn try_typed<I: Iterator, R: DeserializeOwned + 'static, E>(
     ended: Ended<E>,
 ) -> Result<R, TryMapError<TaskError, E>> {
     match ended {
-        Ended::Here(place) => decode(engine.bytes(place)).map_err(TryMapError::Task),
-        Ended::Bytes(bytes) => decode(&bytes).map_err(TryMapError::Task),
-        Ended::Failed(error) => Err(TryMapError::Task(error)),
+        Ended::Item(given) => outcome(engine, given).map_err(TryMapError::Task),
         Ended::Input(error) => Err(TryMapError::Input(error)),
+    }
+}
+
+fn outcome<I: Iterator, R: DeserializeOwned + 'static, E>(
+    engine: &Engine<I, E>,
+    given: Given,
+) -> Result<R, TaskError> {
+    match given {
+        Given::Here(place) => decode(engine.bytes(place)),
+        Given::Bytes(bytes) => decode(&bytes),
+        Given::Failed(error) => Err(error),
     }
 }
 

@@ -300,16 +300,13 @@ where
 {
     let function = find::<F, A, K>()?;
     let work = Work::task(function, |out| F::encode_args(args, out))?;
-    check_decodes::<F, A, K>(function, work.arguments())?;
+    check_decodes::<F, A, K>(work.arguments())?;
     Ok(work)
 }
 
 /// In debug builds: refuses arguments that encode but do not decode again, since the format does not
 /// describe itself. (`serde(untagged)`, `serde(tag)`, `skip_serializing_if` and the like.)
-pub(super) fn check_decodes<F, A, K>(
-    function: &'static Function,
-    arguments: &[u8],
-) -> Result<(), SubmitError>
+pub(super) fn check_decodes<F, A, K>(arguments: &[u8]) -> Result<(), SubmitError>
 where
     F: TaskFunction<A, K>,
 {
@@ -319,7 +316,7 @@ where
     match F::decode_args(arguments) {
         Ok(_) => Ok(()),
         Err(message) => Err(SubmitError::NotDecodable {
-            function: function.name,
+            function: find::<F, A, K>()?.name,
             message,
         }),
     }

@@ -16,7 +16,7 @@ pub(super) struct Batch {
     /// What of the answers that have come last has been looked at.
     looked_at: usize,
     /// Results that came before those of items in front of them.
-    early: BTreeMap<u32, Result<Vec<u8>, TaskError>>,
+    early: BTreeMap<u32, Given>,
 }
 
 enum Source {
@@ -69,20 +69,25 @@ impl Batch {
 
     /// The next result, or the future that brings it. Not to be called when all have been given.
     pub(super) fn next(&mut self, order: Order) -> Next {
-        if let Some(early) = self.early.remove(&self.given) {
-            self.given += 1;
-            return Next::Given(match early {
-                Ok(bytes) => Given::Bytes(bytes),
-                Err(error) => Given::Failed(error),
-            });
-        }
         loop {
+            if let Some(early) = self.early.remove(&self.given) {
+                return give(early, &mut self.given);
+            }
             let after = match &self.source {
                 Source::Over(error) => {
-                    self.given += 1;
-                    return Next::Given(Given::Failed(error.clone()));
+                    return give(Given::Failed(error.clone()), &mut self.given);
                 }
-                Source::One(future) => return self.next_of_one(&future.clone()),
+                Source::One(future) => {
+                    let given = match future.outcome() {
+                        None => return Next::Await(future.clone()),
+                        Some(Ok(bytes)) => Given::Here(Place {
+                            start: 0,
+                            len: bytes.len(),
+                        }),
+                        Some(Err(error)) => Given::Failed(error.clone()),
+                    };
+                    return give(given, &mut self.given);
+                }
                 Source::Many(stage) if !stage.future().is_done() => {
                     return Next::Await(stage.future().clone());
                 }
@@ -91,16 +96,16 @@ impl Batch {
                     Some(answers) => {
                         while let Some(answer) = answers.items.get(self.looked_at) {
                             self.looked_at += 1;
-                            if order == Order::AsTheyEnd || answer.item == self.given {
-                                self.given += 1;
-                                return Next::Given(match &answer.outcome {
-                                    Ok(place) => Given::Here(*place),
-                                    Err(error) => Given::Failed(error.clone()),
-                                });
+                            let is_next = order == Order::AsTheyEnd || answer.item == self.given;
+                            let given = match &answer.outcome {
+                                Ok(place) if is_next => Given::Here(*place),
+                                Ok(place) => Given::Bytes(answers.bytes(*place).to_vec()),
+                                Err(error) => Given::Failed(error.clone()),
+                            };
+                            if is_next {
+                                return give(given, &mut self.given);
                             }
-                            let early = answer.outcome.as_ref().map_err(TaskError::clone);
-                            let early = early.map(|place| answers.bytes(*place).to_vec());
-                            self.early.insert(answer.item, early);
+                            self.early.insert(answer.item, given);
                         }
                         match &answers.next {
                             Some(next) => Source::Many(next.clone()),
@@ -111,31 +116,6 @@ impl Batch {
             };
             self.source = after;
             self.looked_at = 0;
-            // The last answers may have had it.
-            if let Some(early) = self.early.remove(&self.given) {
-                self.given += 1;
-                return Next::Given(match early {
-                    Ok(bytes) => Given::Bytes(bytes),
-                    Err(error) => Given::Failed(error),
-                });
-            }
-        }
-    }
-
-    fn next_of_one(&mut self, future: &RawFuture) -> Next {
-        match future.outcome() {
-            None => Next::Await(future.clone()),
-            Some(Ok(bytes)) => {
-                self.given += 1;
-                Next::Given(Given::Here(Place {
-                    start: 0,
-                    len: bytes.len(),
-                }))
-            }
-            Some(Err(error)) => {
-                self.given += 1;
-                Next::Given(Given::Failed(error.clone()))
-            }
         }
     }
 
@@ -194,6 +174,12 @@ impl Batch {
             };
         left.saturating_sub(ended)
     }
+}
+
+/// One more has been given.
+fn give(item: Given, given: &mut u32) -> Next {
+    *given += 1;
+    Next::Given(item)
 }
 
 /// Why there are no answers though the future is done.

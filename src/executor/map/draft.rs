@@ -16,6 +16,11 @@ impl Draft {
         self.ends.len()
     }
 
+    /// Where the last of them ends.
+    pub(super) fn end(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
     /// How many bytes they take in a chunk, at most.
     pub(super) fn size(&self) -> usize {
         self.bytes.len() + MAX_LENGTH * self.ends.len()

@@ -41,12 +41,8 @@ pub(super) enum Chunks {
 
 /// What is given out for one item.
 pub(super) enum Ended<E> {
-    /// A result that is at this place: see [`Engine::bytes`].
-    Here(Place),
-    /// A result.
-    Bytes(Vec<u8>),
-    /// There is none, for this reason.
-    Failed(TaskError),
+    /// A result, or why there is none.
+    Item(Given),
     /// The input was this error.
     Input(E),
 }
@@ -326,7 +322,7 @@ impl<I: Iterator, E> Engine<I, E> {
             },
         };
         self.is_over = true;
-        Some(Ended::Failed(TaskError::Refused(error)))
+        Some(Ended::Item(Given::Failed(TaskError::Refused(error))))
     }
 
     /// Whether the time of the map is over.
@@ -375,11 +371,7 @@ impl<I: Iterator, E> Engine<I, E> {
 
     fn give(&mut self, given: Given) -> Ended<E> {
         self.given += 1;
-        match given {
-            Given::Here(place) => Ended::Here(place),
-            Given::Bytes(bytes) => Ended::Bytes(bytes),
-            Given::Failed(error) => Ended::Failed(error),
-        }
+        Ended::Item(given)
     }
 
     /// The result at a place that was given last.
@@ -413,7 +405,7 @@ impl<I: Iterator, E> Engine<I, E> {
         };
         self.is_over = true;
         self.cancel();
-        Ended::Failed(error)
+        Ended::Item(Given::Failed(error))
     }
 
     /// Cancels what has not begun, and lets everything go.

@@ -6,7 +6,7 @@ use super::{Chunks, Ended, Engine, Entry, Pulled};
 use crate::error::{SubmitError, TaskError};
 use crate::executor::core::Work;
 use crate::executor::gate::Permit;
-use crate::executor::map::batch::Batch;
+use crate::executor::map::batch::{Batch, Given};
 
 /// How many tasks per worker are submitted ahead, unless [`Map::buffersize`](crate::Map::buffersize) says otherwise: enough to
 /// keep every pipe full of short tasks.
@@ -124,19 +124,9 @@ impl<I: Iterator, E> Engine<I, E> {
                 break;
             }
             let draft = &mut self.draft;
-            let start = draft.bytes.len();
-            let pulled =
-                panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, &mut draft.bytes)));
-            match &pulled {
+            match panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, &mut draft.bytes))) {
                 Ok(Pulled::Item) => draft.ends.push(draft.bytes.len()),
-                // What was begun of it is no item.
-                _ => draft.bytes.truncate(start),
-            }
-            match pulled {
-                Ok(Pulled::Item) => {}
-                Ok(Pulled::Refused(error)) => {
-                    self.after_draft = Some(Ended::Failed(TaskError::Refused(error)))
-                }
+                Ok(Pulled::Refused(error)) => self.after_draft = Some(refused(error)),
                 Ok(Pulled::Error(error)) => self.after_draft = Some(Ended::Input(error)),
                 Ok(Pulled::End) => is_at_end = true,
                 Err(panic) => {
@@ -144,6 +134,8 @@ impl<I: Iterator, E> Engine<I, E> {
                     is_at_end = true;
                 }
             }
+            // What was begun of another one is no item.
+            draft.bytes.truncate(draft.end());
         }
         self.pulled += self.draft.len() + usize::from(self.after_draft.is_some());
         if is_at_end {
@@ -164,10 +156,7 @@ impl<I: Iterator, E> Engine<I, E> {
             let function = self.function.clone()?;
             let work = if count == 1 {
                 let copy = |out: &mut Vec<u8>| {
-                    self.draft
-                        .items()
-                        .take(1)
-                        .for_each(|item| out.extend_from_slice(item));
+                    out.extend_from_slice(self.draft.items().next().unwrap_or_default());
                     Ok(())
                 };
                 Work::task(function, copy)?
@@ -185,8 +174,8 @@ impl<I: Iterator, E> Engine<I, E> {
             }
             Err(error) => {
                 let is_last = matches!(error, SubmitError::ShutDown | SubmitError::Broken(_));
-                let refused = || Entry::Ended(Ended::Failed(TaskError::Refused(error.clone())));
-                self.window.extend((0..count).map(|_| refused()));
+                let refused = |_| Entry::Ended(refused(error.clone()));
+                self.window.extend((0..count).map(refused));
                 if is_last {
                     // The executor takes nothing any more.
                     self.inputs = None;
@@ -212,4 +201,9 @@ impl<I: Iterator, E> Engine<I, E> {
         }
         unordered.batches.insert(index, batch);
     }
+}
+
+/// What becomes of an item that cannot be submitted.
+fn refused<E>(error: SubmitError) -> Ended<E> {
+    Ended::Item(Given::Failed(TaskError::Refused(error)))
 }

@@ -181,7 +181,7 @@ impl Pool {
             jobs,
             cancelled,
             flush,
-            wake_reactor,
+            mut wake_reactor,
             is_ready,
             close_gate,
             mut is_noted,
@@ -222,7 +222,6 @@ impl Pool {
         }
         now.into_iter().for_each(Ending::tell);
         drop(completing);
-        let mut wake_reactor = wake_reactor;
         if let Some(error) = close_gate {
             self.is_closing.store(true, Ordering::SeqCst);
             self.gate.close(error);

@@ -52,7 +52,6 @@ impl Pool {
     ) -> Result<(), String> {
         let max_frame = self.settings.setup.max_frame;
         let worker = link.worker;
-        let violation = |violation: scheduler::Violation| violation.to_string();
         match message {
             Message::Hello(_) => {
                 inner.lift(worker, Limit::Hello);
@@ -81,13 +80,7 @@ impl Pool {
                     return Err(format!("one result for task {task}, which is a chunk"));
                 }
                 let next = job.answer(outcome, link.pid, max_frame, &mut effects.endings);
-                let finish = finish(link, seq, Some(link.page.elapsed_ns(seq)), next);
-                inner
-                    .turn_at(now, |scheduler, turn| {
-                        scheduler.finished(worker, seq, finish, turn)
-                    })
-                    .map_err(violation)?;
-                link.note_passed(seq);
+                finished(inner, link, seq, next, now)?;
             }
             Message::Part { task, seq, part } => {
                 let what = || format!("a part of task {task} with sequence number {seq}");
@@ -104,13 +97,7 @@ impl Pool {
                         scheduler.went_on(worker, seq, item, turn);
                     });
                 } else {
-                    let finish = finish(link, seq, Some(link.page.elapsed_ns(seq)), next);
-                    inner
-                        .turn_at(now, |scheduler, turn| {
-                            scheduler.finished(worker, seq, finish, turn)
-                        })
-                        .map_err(violation)?;
-                    link.note_passed(seq);
+                    finished(inner, link, seq, next, now)?;
                 }
             }
             Message::Record { seq, record, size } => {
@@ -208,18 +195,29 @@ fn speaker(scheduler: &Scheduler<Job>, link: &Link, seq: Option<u32>) -> Speaker
     }
 }
 
-/// What the page says of a task that has ended, and what is to become of it.
-fn finish(link: &Link, seq: u32, run_ns: Option<u64>, next: Next) -> Finish {
+fn violation(violation: scheduler::Violation) -> String {
+    violation.to_string()
+}
+
+/// A task has ended, as the page tells, and this is to become of it.
+fn finished(inner: &mut Inner, link: &Link, seq: u32, next: Next, now: u64) -> Result<(), String> {
     let resident_kib = match link.page.resident_kib(seq) {
         0 | sys::ALLOCATION_FAILED => None,
         kib => Some(kib),
     };
-    Finish {
-        run_ns,
+    let finish = Finish {
+        run_ns: Some(link.page.elapsed_ns(seq)),
         resident_kib,
         again_ns: match next {
             Next::Nothing => None,
             Next::Again(pause) => Some(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX)),
         },
-    }
+    };
+    inner
+        .turn_at(now, |scheduler, turn| {
+            scheduler.finished(link.worker, seq, finish, turn)
+        })
+        .map_err(violation)?;
+    link.note_passed(seq);
+    Ok(())
 }
