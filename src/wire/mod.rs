@@ -6,6 +6,7 @@
 
 mod chunk;
 mod codec;
+pub(crate) mod handles;
 mod message;
 mod record;
 
@@ -15,6 +16,7 @@ pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWr
 pub(crate) use codec::{
     CodecError, decode, decode_function, decode_prefix, encode, encode_function, is_err,
 };
+pub(crate) use handles::{Handle, Handles};
 pub(crate) use message::{
     BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, Setup, TaskFailure,
 };
