@@ -18,19 +18,23 @@ mod cgroup;
 mod clock;
 mod control;
 mod descriptors;
+mod futex;
 mod host;
 mod limits;
 mod mapping;
 mod poll;
+mod robust;
+mod segment;
 mod spawn;
 
 pub(crate) use cgroup::OomKills;
-pub(crate) use clock::{deadline_after, instant_at, monotonic_ns};
+pub(crate) use clock::{Deadline, deadline_after, instant_at, monotonic_ns};
 pub(crate) use control::{ControlSocket, pair as control_pair};
 pub(crate) use descriptors::{
     Doorbell, PIPE_LEN, Pipe, duplicate_beside, enlarge_pipe, fork_of, is_lack_of_descriptors,
     is_open, null, pipe, read, readable, write,
 };
+pub(crate) use futex::{futex_wait, futex_wake_all};
 pub(crate) use host::{
     Home, adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,
     end_now, environment, flush_standard_streams, ignore_stops_by_terminal, name_process,
@@ -44,4 +48,6 @@ pub(crate) use limits::{
 };
 pub(crate) use mapping::SharedPage;
 pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup};
+pub(crate) use robust::{Held, LockedMapping, MutexError, Owner};
+pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
