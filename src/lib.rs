@@ -348,6 +348,7 @@ mod scheduler;
 mod sys;
 mod worker;
 mod executor;
+pub mod sync;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

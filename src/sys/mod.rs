@@ -48,6 +48,6 @@ pub(crate) use limits::{
 };
 pub(crate) use mapping::SharedPage;
 pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup};
-pub(crate) use robust::{Held, LockedMapping, MutexError, Owner};
+pub(crate) use robust::{Header, Held, LockedMapping, MutexError, Owner};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};

@@ -14,8 +14,8 @@
 //! ```text
 //!     file, shared by all                             this process's own
 //!  ───────────────────────────────────┬─────────┬──────────────────────────────────
-//!   bytes that callers reach   (gap)  │ owner,  │ owner (a copy), users, kind,
-//!                                     │ count   │ links of the thread's list
+//!   bytes that callers     header of   │ owner,  │ owner (a copy), users, kind,
+//!   reach by offset        atomics     │ count   │ links of the thread's list
 //!  ───────────────────────────────────┴─────────┴──────────────────────────────────
 //!                                      ◀────── one pthread_mutex_t ──────▶
 //! ```
@@ -66,7 +66,10 @@ const HEAD: usize = if IS_SPLIT {
     MUTEX_LEN.next_multiple_of(16)
 };
 
-/// How much of it is this process's own.
+/// What is at the end of the file: the header, and the head of the mutex in a cache line of its own.
+const TRAILER: usize = size_of::<Header>() + HEAD.next_multiple_of(64);
+
+/// How much of the mutex is this process's own.
 const TAIL: usize = MUTEX_LEN.saturating_sub(HEAD);
 
 /// Where the owner is in the mutex, in the bits of [`THREAD`].
@@ -76,9 +79,22 @@ const OWNER: usize = if cfg!(target_env = "musl") { 4 } else { 0 };
 const THREAD: u32 = 0x3fff_ffff;
 const OWNER_DIED: u32 = 0x4000_0000;
 
+/// Words that every [`LockedMapping`] has besides its bytes: they start as zeros, and mean what its users say.
+#[repr(C, align(64))]
+pub(crate) struct Header {
+    /// Counts what has happened; to sleep on.
+    pub(crate) sequence: AtomicU32,
+    /// How many sleep there.
+    pub(crate) sleepers: AtomicU32,
+    pub(crate) words: [AtomicU64; 7],
+}
+
 /// A mapping with one mutex, which guards what its users say it does.
 pub(crate) struct LockedMapping {
     mapping: ManuallyDrop<Mapping>,
+    header: NonNull<Header>,
+    /// The same for all mappings of one memory, and for no other memory as long as that is there.
+    id: u64,
     mutex: NonNull<pthread_mutex_t>,
     /// The thread of this process that holds it by way of this mapping, by [`this_thread`]; 0 for none. Written by whoever
     /// has locked it.
@@ -119,9 +135,15 @@ impl LockedMapping {
 
     fn map(memory: impl AsFd, len: usize) -> io::Result<Self> {
         let new = NewMutex::new()?;
+        let id = rustix::fs::fstat(&memory)?.st_ino;
         let mapping = Mapping::map(memory, len, needed(len)?, TAIL)?;
-        // SAFETY: `HEAD` bytes from the end of the file, which has room for them.
-        let mutex = unsafe { mapping.start().add(mapping.file_len() - HEAD) };
+        let end = mapping.file_len();
+        // SAFETY: both are within `TRAILER` bytes from the end of the file, which has room for them behind what is reached by
+        // offset.
+        let (header, mutex) = unsafe {
+            let start = mapping.start();
+            (start.add(end - TRAILER), start.add(end - HEAD))
+        };
         if IS_SPLIT {
             // SAFETY: the mapping goes on behind the file for at least `TAIL` bytes, which are this process's, and to
             // which nothing refers yet. The source is a mutex of `MUTEX_LEN` bytes.
@@ -132,6 +154,8 @@ impl LockedMapping {
         }
         Ok(Self {
             mapping: ManuallyDrop::new(mapping),
+            header: header.cast(),
+            id,
             mutex: mutex.cast(),
             holder: AtomicU64::new(0),
             is_spoilt: AtomicBool::new(false),
@@ -150,6 +174,21 @@ impl LockedMapping {
             new.bytes().copy_to_nonoverlapping(place, MUTEX_LEN);
         }
         Ok(())
+    }
+
+    /// The words of this memory.
+    #[inline]
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: within the file, aligned (the end of the file is that of a page, and `TRAILER` is whole cache lines),
+        // initialised with zeros, and mapped as long as `self` is there. It consists of atomics, which may change under
+        // the reference.
+        unsafe { self.header.as_ref() }
+    }
+
+    /// The same for all mappings of this memory, in this process; another one for any other.
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Waits until nobody else holds the lock, or until `deadline`. An owner that has died is told of by
@@ -346,7 +385,7 @@ impl Owner {
 }
 
 fn needed(len: usize) -> io::Result<usize> {
-    len.checked_add(HEAD).ok_or_else(too_large)
+    len.checked_add(TRAILER).ok_or_else(too_large)
 }
 
 /// A mutex of the right kind that nobody has used, to be copied from. POSIX does not promise that one can be; in the C libraries
@@ -420,6 +459,7 @@ fn layout_is_known() -> io::Result<()> {
     ))
 }
 
+// SAFETY: as for `pthread_mutex_lock`, with a time that can be read.
 type ClockLock =
     unsafe extern "C" fn(*mut pthread_mutex_t, libc::clockid_t, *const libc::timespec) -> c_int;
 

@@ -300,6 +300,7 @@ pub(super) fn too_large() -> io::Error {
     io::Error::new(io::ErrorKind::OutOfMemory, "larger than an address space")
 }
 
+// SAFETY: as for `memcpy`, which is all that it ever is.
 type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void;
 
 static COPY: Copy = libc::memcpy;

@@ -177,19 +177,23 @@ fn a_scribbled_word_is_an_error_and_no_worse() {
 
 #[test]
 fn a_file_for_another_length_is_refused() {
-    let (_, memory) = LockedMapping::create("procession-test", 4000).unwrap();
+    let (_, memory) = LockedMapping::create("procession-test", 4090).unwrap();
+    assert!(LockedMapping::attach(&memory, 4090).is_ok());
     assert!(LockedMapping::attach(&memory, 4000).is_ok());
-    assert!(LockedMapping::attach(&memory, 4096).is_err());
+    assert!(LockedMapping::attach(&memory, 4096).is_ok());
+    assert!(LockedMapping::attach(&memory, 9000).is_err());
     assert!(LockedMapping::attach(&memory, usize::MAX).is_err());
     assert!(LockedMapping::create("procession-test", usize::MAX - 7).is_err());
 }
 
 #[test]
 fn the_lock_is_beyond_what_callers_reach() {
-    let len = 4096 - HEAD;
+    let len = 4096 - TRAILER;
     let (mapping, _) = LockedMapping::create("procession-test", len).unwrap();
     assert_eq!(mapping.file_len(), 4096);
+    mapping.header().words[6].store(u64::MAX, Ordering::Relaxed);
     mapping.copy_in(0, &vec![0xff; len]).unwrap();
     assert!(mapping.copy_in(len, &[0xff]).is_err());
+    assert_eq!(mapping.header().sequence.load(Ordering::Relaxed), 0);
     assert!(!mapping.lock(Deadline::NEVER).unwrap().owner_died());
 }
