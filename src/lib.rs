@@ -349,6 +349,7 @@ mod sys;
 mod worker;
 mod executor;
 pub mod sync;
+pub mod shared;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

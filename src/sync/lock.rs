@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::room::travels;
+use serde::{Deserialize, Serialize};
+
 use super::{LockError, Room};
 use crate::sys::{Deadline, Held, LockedMapping, MutexError};
 
@@ -33,12 +34,10 @@ use crate::sys::{Deadline, Held, LockedMapping, MutexError};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Lock {
     pub(super) room: Room,
 }
-
-travels!(Lock);
 
 impl Lock {
     /// A lock that nobody has.
@@ -82,6 +81,15 @@ impl Lock {
     /// Whether somebody had it when this looked; it may be otherwise by now.
     pub fn is_locked(&self) -> bool {
         self.room.mapping.owner().is_some()
+    }
+
+    /// The lock of memory that has other things in it, too.
+    pub(crate) fn of(room: Room) -> Self {
+        Self { room }
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 
     /// Whether both are handles to the same lock.

@@ -22,8 +22,10 @@ mod futex;
 mod host;
 mod limits;
 mod mapping;
+mod named;
 mod poll;
 mod robust;
+mod sealed;
 mod segment;
 mod spawn;
 
@@ -47,7 +49,9 @@ pub(crate) use limits::{
     set_niceness,
 };
 pub(crate) use mapping::SharedPage;
+pub(crate) use named::{NamedFile, remove_abandoned, unlink_named};
 pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup};
 pub(crate) use robust::{Header, Held, LockedMapping, MutexError, Owner};
+pub(crate) use sealed::{SealedBytes, seal, unsealed_file};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
