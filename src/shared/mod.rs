@@ -31,7 +31,7 @@
 //! for start in [0, 50] {
 //!     pool.submit(fill, (squares.clone(), done.clone(), start..start + 50))?;
 //! }
-//! pool.shutdown(procession::Shutdown::Wait)?;
+//! drop(pool); // when all of it has been done
 //! # }
 //! # fill(squares.clone(), done.clone(), 0..50);
 //! # fill(squares.clone(), done.clone(), 50..100);

@@ -107,7 +107,12 @@ impl fmt::Debug for Lock {
 
 /// A [`Lock`] that this thread has; released on drop.
 ///
-/// It stays with its thread (it is not `Send`), and keeps the lock in memory by itself.
+/// It stays with its thread, and keeps the lock in memory by itself.
+///
+/// ```compile_fail
+/// let guard = procession::sync::Lock::new().unwrap().lock().unwrap();
+/// std::thread::spawn(move || drop(guard)); // it is not `Send`
+/// ```
 #[must_use = "the lock is released when this is dropped"]
 pub struct LockGuard(Held<Arc<LockedMapping>>);
 
