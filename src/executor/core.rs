@@ -15,7 +15,7 @@ use crate::wire::{self, ChunkWriter};
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) function: &'static Function,
-    /// The payload of a `Task` or `Chunk` frame: the function's number, then the arguments.
+    /// The encoded arguments of a task, or the payload of a `Chunk` frame.
     pub(crate) payload: Vec<u8>,
     pub(crate) shape: Shape,
     pub(crate) options: Options,
@@ -126,8 +126,7 @@ impl Work {
         function: &'static Function,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
     ) -> Result<Self, SubmitError> {
-        let mut payload = Vec::with_capacity(64);
-        wire::encode_function(function.index, &mut payload);
+        let mut payload = Vec::new();
         encode(&mut payload).map_err(|message| SubmitError::NotEncoded {
             function: function.name,
             message,
@@ -165,21 +164,13 @@ impl Work {
         Self { options, ..self }
     }
 
-    /// The encoded arguments of a task.
-    pub(crate) fn arguments(&self) -> &[u8] {
-        let mut arguments = &self.payload[..];
-        // The number in front is one that `task` has put there.
-        let number = wire::decode_function(&mut arguments);
-        debug_assert!(
-            number.is_ok(),
-            "a call begins with the number of its function"
-        );
-        arguments
-    }
-
     /// Refuses a call that no frame can carry.
     pub(crate) fn check_size(&self, max_frame: u64) -> Result<(), SubmitError> {
-        let size = self.payload.len() as u64;
+        let behind = match self.shape {
+            Shape::Task => wire::FUNCTION_LEN,
+            Shape::Chunk(_) => 0,
+        };
+        let size = (self.payload.len() + behind) as u64;
         if size <= max_frame {
             return Ok(());
         }

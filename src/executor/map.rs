@@ -478,7 +478,7 @@ fn outcome<I: Iterator, R: DeserializeOwned + 'static, E>(
 }
 
 fn decode<R: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<R, TaskError> {
-    wire::decode(bytes).map_err(|error| TaskError::ResultNotDecoded {
+    wire::decode_whole(bytes).map_err(|error| TaskError::ResultNotDecoded {
         type_name: std::any::type_name::<R>(),
         message: error.to_string().into(),
     })

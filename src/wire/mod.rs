@@ -13,7 +13,8 @@ mod record;
 pub(crate) use chunk::PartItem;
 pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWriter, part_of};
 pub(crate) use codec::{
-    CodecError, decode, decode_function, decode_prefix, encode, encode_function, is_err,
+    CodecError, FUNCTION_LEN, decode, decode_prefix, decode_whole, encode, encode_function,
+    encode_owned, encode_whole, is_err, split_function,
 };
 pub(crate) use message::{
     BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, Setup, TaskFailure,

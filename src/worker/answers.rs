@@ -1,5 +1,6 @@
 //! What a worker answers, and what of it outlives the worker.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ const PART_BYTES: usize = 64 * 1024;
 /// length, generously.
 const PART_OVERHEAD: usize = 32;
 
+/// A payload of at least this many bytes is not copied beside its header.
+const APART: usize = 16 * 1024;
+
 /// A buffer that grew beyond this for one large result is given back after it.
 const KEPT_BUFFER: usize = 1024 * 1024;
 
@@ -32,6 +36,8 @@ pub(super) struct Answers {
     pub(super) max_frame: u64,
     pub(super) is_captured: bool,
     pub(super) buffer: Vec<u8>,
+    /// What a task gave; kept for the next one.
+    pub(super) result: Vec<u8>,
     pub(super) memory: Memory,
 }
 
@@ -40,41 +46,52 @@ impl Answers {
     pub(super) fn task(
         &mut self,
         function: &'static Function,
-        input: &[u8],
+        input: Cow<'_, [u8]>,
         place: &Place,
     ) -> Result<bool, Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        let outcome =
-            run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
-        self.answer(start, outcome, place)
+        let outcome = self.run(function, input);
+        self.answer(outcome, place)
+    }
+
+    /// Puts into `result` what the function gives.
+    fn run(&mut self, function: &Function, input: Cow<'_, [u8]>) -> Result<(), TaskFailure> {
+        self.result.clear();
+        run::run(function, input, &mut self.result)?;
+        fits(self.result.len(), self.max_frame)
     }
 
     /// A task, or a chunk, whose arguments could not be held.
     pub(super) fn no_memory(&mut self, len: u64, place: &Place) -> Result<bool, Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
         let message = format!("there is no memory for its {len} bytes within `address_space`");
-        self.answer(start, Err(TaskFailure::ArgumentNotDecoded(message)), place)
+        self.answer(Err(TaskFailure::ArgumentNotDecoded(message)), place)
     }
 
-    fn answer(
-        &mut self,
-        start: usize,
-        outcome: Result<(), TaskFailure>,
-        place: &Place,
-    ) -> Result<bool, Over> {
+    fn answer(&mut self, outcome: Result<(), TaskFailure>, place: &Place) -> Result<bool, Over> {
         self.flush_output();
         let goes_on = place.end(0, &mut self.memory);
-        let kind = match outcome {
-            Ok(()) => Kind::Done,
-            Err(failure) => {
-                self.put_failure(start, &failure);
-                Kind::Failed
-            }
-        };
-        self.finish(start, Header::new(kind, place.task, place.seq))?;
+        self.send_result(outcome, [Kind::Done, Kind::Failed], place.task, place.seq)?;
         Ok(goes_on)
+    }
+
+    /// Sends `result`, or why there is none, each in a frame of its kind.
+    fn send_result(
+        &mut self,
+        outcome: Result<(), TaskFailure>,
+        [good, bad]: [Kind; 2],
+        task: u64,
+        seq: u32,
+    ) -> Result<(), Over> {
+        if let Err(failure) = &outcome {
+            self.result.clear();
+            failure.write_to(&mut self.result, self.max_frame);
+        }
+        let kind = if outcome.is_ok() { good } else { bad };
+        let result = std::mem::take(&mut self.result);
+        let sent = self.bytes(Header::new(kind, task, seq), &result);
+        if result.capacity() <= KEPT_BUFFER {
+            self.result = result;
+        }
+        sent
     }
 
     /// What was printed reaches whoever reads it before the result does.
@@ -125,7 +142,7 @@ impl Answers {
                         continue;
                     }
                     result.clear();
-                    let outcome = run::run(function, item, &mut result);
+                    let outcome = run::run(function, item.into(), &mut result);
                     (
                         index,
                         outcome.and_then(|()| fits(result.len() + PART_OVERHEAD, self.max_frame)),
@@ -185,21 +202,11 @@ impl Answers {
     pub(super) fn initializer(
         &mut self,
         function: &'static Function,
-        input: &[u8],
+        input: Cow<'_, [u8]>,
     ) -> Result<(), Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        let outcome =
-            run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
+        let outcome = self.run(function, input);
         self.flush_output();
-        let kind = match outcome {
-            Ok(()) => Kind::Ready,
-            Err(failure) => {
-                self.put_failure(start, &failure);
-                Kind::InitializerFailed
-            }
-        };
-        self.finish(start, Header::new(kind, 0, 0))
+        self.send_result(outcome, [Kind::Ready, Kind::InitializerFailed], 0, 0)
     }
 
     pub(super) fn message(&mut self, kind: Kind, message: &Hello) -> Result<(), Over> {
@@ -210,29 +217,23 @@ impl Answers {
         self.finish(start, Header::new(kind, 0, 0))
     }
 
+    /// One frame; a payload that is not short is written from where it is.
     pub(super) fn bytes(&mut self, header: Header, payload: &[u8]) -> Result<(), Over> {
+        if payload.len() >= APART {
+            let len = payload.len() as u64;
+            let header = Header { len, ..header }.encode();
+            return Ok(self.results.write(&header, payload)?);
+        }
         self.buffer.clear();
         let start = frame::begin(&mut self.buffer);
         self.buffer.extend_from_slice(payload);
         self.finish(start, header)
     }
 
-    fn check_size(&self, start: usize) -> Result<(), TaskFailure> {
-        fits(
-            self.buffer.len() - start - frame::HEADER_LEN,
-            self.max_frame,
-        )
-    }
-
-    fn put_failure(&mut self, start: usize, failure: &TaskFailure) {
-        self.buffer.truncate(start + frame::HEADER_LEN);
-        failure.write_to(&mut self.buffer, self.max_frame);
-    }
-
     /// Completes the frame at `start` and writes it.
     fn finish(&mut self, start: usize, header: Header) -> Result<(), Over> {
         frame::finish(&mut self.buffer, start, header);
-        self.results.write(&self.buffer)?;
+        self.results.write(&self.buffer, &[])?;
         if self.buffer.capacity() > KEPT_BUFFER {
             self.buffer = Vec::new();
         }

@@ -156,6 +156,11 @@ impl Job {
         }
     }
 
+    /// The function whose index stands behind the payload: a chunk has its own in front.
+    pub(super) fn function_behind(&self) -> Option<&'static Function> {
+        (self.kind == Kind::Task).then_some(self.function)
+    }
+
     /// What has not begun is not to begin any more, as far as that depends on the job.
     pub(super) fn cancel(&mut self) {
         self.is_cancelled = true;
