@@ -160,6 +160,20 @@ impl Work {
     }
 
     /// The same, with what else was asked for.
+    /// A chunk of `count` items that stand one behind the other, as [`begin_item`](wire::begin_item) has them put there.
+    pub(crate) fn chunk_of(function: &'static Function, count: u32, items: &[u8]) -> Self {
+        let mut payload = Vec::with_capacity(items.len() + 16);
+        let mut writer = ChunkWriter::new(function.index, &mut payload);
+        writer.push_all(count, items);
+        writer.finish();
+        Self {
+            function,
+            payload,
+            shape: Shape::Chunk(count),
+            options: Options::default(),
+        }
+    }
+
     pub(crate) fn with(self, options: Options) -> Self {
         Self { options, ..self }
     }
