@@ -3,6 +3,7 @@
 
 use std::any::{Any, TypeId};
 use std::backtrace::Backtrace;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
@@ -14,7 +15,11 @@ use crate::wire::TaskFailure;
 ///
 /// Whatever panics is caught: the function, a future it gave, the decoding of its arguments, the
 /// encoding of its result, the drop of either, and the drop of what it panicked with.
-pub(crate) fn run(function: &Function, args: &[u8], out: &mut Vec<u8>) -> Result<(), TaskFailure> {
+pub(crate) fn run(
+    function: &Function,
+    args: Cow<'_, [u8]>,
+    out: &mut Vec<u8>,
+) -> Result<(), TaskFailure> {
     let start = out.len();
     let task = Running::begin();
     let failure = match panic::catch_unwind(AssertUnwindSafe(|| function.run(args, out))) {

@@ -15,7 +15,7 @@ use crate::wire::{self, ChunkWriter};
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) function: &'static Function,
-    /// The payload of a `Task` or `Chunk` frame: the function's number, then the arguments.
+    /// The encoded arguments of a task, or the payload of a `Chunk` frame.
     pub(crate) payload: Vec<u8>,
     pub(crate) shape: Shape,
     pub(crate) options: Options,
@@ -126,8 +126,7 @@ impl Work {
         function: &'static Function,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
     ) -> Result<Self, SubmitError> {
-        let mut payload = Vec::with_capacity(64);
-        wire::encode_function(function.index, &mut payload);
+        let mut payload = Vec::new();
         encode(&mut payload).map_err(|message| SubmitError::NotEncoded {
             function: function.name,
             message,
@@ -161,25 +160,31 @@ impl Work {
     }
 
     /// The same, with what else was asked for.
+    /// A chunk of `count` items that stand one behind the other, as [`begin_item`](wire::begin_item) has them put there.
+    pub(crate) fn chunk_of(function: &'static Function, count: u32, items: &[u8]) -> Self {
+        let mut payload = Vec::with_capacity(items.len() + 16);
+        let mut writer = ChunkWriter::new(function.index, &mut payload);
+        writer.push_all(count, items);
+        writer.finish();
+        Self {
+            function,
+            payload,
+            shape: Shape::Chunk(count),
+            options: Options::default(),
+        }
+    }
+
     pub(crate) fn with(self, options: Options) -> Self {
         Self { options, ..self }
     }
 
-    /// The encoded arguments of a task.
-    pub(crate) fn arguments(&self) -> &[u8] {
-        let mut arguments = &self.payload[..];
-        // The number in front is one that `task` has put there.
-        let number = wire::decode_function(&mut arguments);
-        debug_assert!(
-            number.is_ok(),
-            "a call begins with the number of its function"
-        );
-        arguments
-    }
-
     /// Refuses a call that no frame can carry.
     pub(crate) fn check_size(&self, max_frame: u64) -> Result<(), SubmitError> {
-        let size = self.payload.len() as u64;
+        let behind = match self.shape {
+            Shape::Task => wire::FUNCTION_LEN,
+            Shape::Chunk(_) => 0,
+        };
+        let size = (self.payload.len() + behind) as u64;
         if size <= max_frame {
             return Ok(());
         }

@@ -53,7 +53,7 @@ impl LocalJob {
         };
         match promises {
             Promises::One(future) => {
-                let outcome = item.run(work.arguments());
+                let outcome = item.run(&work.payload);
                 // First the permit: whoever sees the end of the task may count on its room.
                 drop(permit);
                 future.complete(outcome);
@@ -185,7 +185,7 @@ impl<R: Runner + 'static> Item<'_, R> {
         };
         let mut result = Vec::new();
         context::run_asking(Arc::new(asked), || {
-            run::run(self.work.function, arguments, &mut result)
+            run::run(self.work.function, arguments.into(), &mut result)
         })?;
         let size = result.len() as u64;
         if size <= self.runner.max_frame() {

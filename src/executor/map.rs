@@ -391,6 +391,9 @@ impl<I: Iterator, R: DeserializeOwned + 'static> Iterator for Map<I, R> {
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(result) = self.engine.next_of_run() {
+            return Some(decode(result));
+        }
         let ended = self.engine.next()?;
         Some(typed(&self.engine, ended))
     }
@@ -413,6 +416,9 @@ impl<I: Iterator<Item: TryInput>, R: DeserializeOwned + 'static> Iterator for Tr
     type Item = Result<R, TryMapError<TaskError, <I::Item as TryInput>::Error>>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(result) = self.engine.next_of_run() {
+            return Some(decode(result).map_err(TryMapError::Task));
+        }
         let ended = self.engine.next()?;
         Some(try_typed(&self.engine, ended))
     }
@@ -478,7 +484,7 @@ fn outcome<I: Iterator, R: DeserializeOwned + 'static, E>(
 }
 
 fn decode<R: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<R, TaskError> {
-    wire::decode(bytes).map_err(|error| TaskError::ResultNotDecoded {
+    wire::decode_whole(bytes).map_err(|error| TaskError::ResultNotDecoded {
         type_name: std::any::type_name::<R>(),
         message: error.to_string().into(),
     })

@@ -259,14 +259,14 @@ impl<E: Executor + ?Sized> ExecutorExt for E {}
 /// [`Call::submit`].
 pub(super) fn submit<F, A, K>(
     core: &Arc<dyn Core>,
-    args: &A,
+    args: A,
     options: Options,
 ) -> Result<Future<F::Output>, SubmitError>
 where
     F: TaskFunction<A, K>,
 {
     let permit = core.gate().enter()?;
-    let work = encode::<F, A, K>(args)?;
+    let work = encode_owned::<F, A, K>(args)?;
     begin(core, permit, work.with(options))
 }
 
@@ -281,7 +281,7 @@ where
     let function = find_by_name_for::<_, R>(name, args)?;
     let permit = core.gate().enter()?;
     let work = Work::task(function, |out| {
-        wire::encode(args, out).map_err(|error| error.to_string())
+        wire::encode_whole(args, out).map_err(|error| error.to_string())
     })?;
     begin(core, permit, work)
 }
@@ -298,9 +298,25 @@ pub(super) fn encode<F, A, K>(args: &A) -> Result<Work, SubmitError>
 where
     F: TaskFunction<A, K>,
 {
-    let function = find::<F, A, K>()?;
-    let work = Work::task(function, |out| F::encode_args(args, out))?;
-    check_decodes::<F, A, K>(work.arguments())?;
+    encode_with::<F, A, K>(|out| F::encode_args(args, out))
+}
+
+/// The same for arguments that are not needed any more.
+pub(super) fn encode_owned<F, A, K>(args: A) -> Result<Work, SubmitError>
+where
+    F: TaskFunction<A, K>,
+{
+    encode_with::<F, A, K>(|out| F::encode_owned_args(args, out))
+}
+
+fn encode_with<F, A, K>(
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+) -> Result<Work, SubmitError>
+where
+    F: TaskFunction<A, K>,
+{
+    let work = Work::task(find::<F, A, K>()?, encode)?;
+    check_decodes::<F, A, K>(&work.payload)?;
     Ok(work)
 }
 
@@ -313,7 +329,7 @@ where
     if !cfg!(debug_assertions) {
         return Ok(());
     }
-    match F::decode_args(arguments) {
+    match F::decode_args(arguments.into()) {
         Ok(_) => Ok(()),
         Err(message) => Err(SubmitError::NotDecodable {
             function: find::<F, A, K>()?.name,

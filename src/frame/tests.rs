@@ -283,7 +283,7 @@ fn each_call_reads_once_and_errors_of_the_source_change_nothing() {
             self.calls += 1;
             match self.calls % 2 {
                 1 => Err(io::ErrorKind::Interrupted.into()),
-                _ => self.rest.read(&mut buffer[..1]),
+                _ => io::Read::read(&mut self.rest, &mut buffer[..1]),
             }
         }
     }

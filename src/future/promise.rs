@@ -90,7 +90,7 @@ impl<T: Serialize + 'static> Promise<T> {
         }
         let outcome = result.and_then(|value| {
             let mut encoded = Vec::new();
-            match wire::encode(&value, &mut encoded) {
+            match wire::encode_owned(value, &mut encoded) {
                 Ok(()) => Ok(encoded),
                 Err(error) => Err(TaskError::ResultNotEncoded {
                     function: "Promise::complete".into(),

@@ -29,12 +29,26 @@ pub(crate) struct Answers {
     pub(crate) next: Option<Stage>,
 }
 
-/// How one item ended.
+/// How items ended. Their numbers are those in the chunk, as that was submitted.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    /// Its number in the chunk, as that was submitted.
-    pub(crate) item: u32,
-    pub(crate) outcome: Result<Place, TaskError>,
+pub(crate) enum Answer {
+    /// So many, from this one on, have results, which stand in the payload from there on as a part of a chunk has them:
+    /// [`value_at`](crate::wire::value_at). Most answers are like that, and cost nothing for each item.
+    Values { item: u32, count: u32, start: usize },
+    One {
+        item: u32,
+        outcome: Result<Place, TaskError>,
+    },
+}
+
+impl Answer {
+    /// How many items it is about.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Values { count, .. } => *count as usize,
+            Self::One { .. } => 1,
+        }
+    }
 }
 
 /// Where in the payload of its answers a result is.
@@ -92,14 +106,14 @@ impl Answers {
             true => self.payload = result,
             false => self.payload.append(&mut result),
         }
-        self.items.push(Answer {
+        self.items.push(Answer::One {
             item,
             outcome: Ok(place),
         });
     }
 
     pub(crate) fn push_error(&mut self, item: u32, error: TaskError) {
-        self.items.push(Answer {
+        self.items.push(Answer::One {
             item,
             outcome: Err(error),
         });
@@ -160,9 +174,19 @@ mod tests {
         answers.push_error(8, TaskError::Abandoned);
         stage.clone().complete(answers);
         let answers = stage.answers().unwrap();
-        let places: Vec<_> = answers.items.iter().map(|answer| answer.item).collect();
-        assert_eq!(places, [7, 8]);
-        let place = answers.items[0].outcome.clone().unwrap();
+        let [
+            Answer::One {
+                item: 7,
+                outcome: Ok(place),
+            },
+            Answer::One {
+                item: 8,
+                outcome: Err(TaskError::Abandoned),
+            },
+        ] = answers.items[..]
+        else {
+            panic!("{answers:?}");
+        };
         assert_eq!(answers.bytes(place), b"seven");
         let beyond = Place { start: 3, len: 9 };
         assert_eq!(answers.bytes(beyond), b"");

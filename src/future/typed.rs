@@ -389,7 +389,7 @@ pub(super) fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
 
 fn decode<T: DeserializeOwned + 'static>(outcome: &Outcome) -> Result<T, TaskError> {
     match outcome {
-        Ok(encoded) => wire::decode(encoded).map_err(|error| TaskError::ResultNotDecoded {
+        Ok(encoded) => wire::decode_whole(encoded).map_err(|error| TaskError::ResultNotDecoded {
             type_name: type_name::<T>(),
             message: error.to_string().into(),
         }),

@@ -208,8 +208,8 @@ fn message_seeds() -> Vec<(&'static str, u8, Vec<u8>)> {
     writer.push(ItemOutcome::Cancelled);
     writer.finish();
     let mut task = Vec::new();
-    wire::encode_function(300, &mut task);
     task.extend(bytes_of(&("hi".to_owned(), vec![1u8, 2, 3], Some(-2i64))));
+    task.extend(wire::encode_function(300));
     let record = Record {
         facade: Facade::Log,
         level: Level::Warn,

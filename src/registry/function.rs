@@ -1,6 +1,7 @@
 //! A registered function, and what registering leaves in the program.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::fmt;
 
 use super::fingerprint;
@@ -39,7 +40,7 @@ pub(crate) struct Function {
 impl Function {
     /// Decodes the arguments, calls the function, and appends its encoded result. A panic passes
     /// through: the module `run` catches it.
-    pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>) -> Result<(), RunError> {
+    pub(crate) fn run(&self, arguments: Cow<'_, [u8]>, out: &mut Vec<u8>) -> Result<(), RunError> {
         (self.shim)(Call::Run { arguments, out })
     }
 
@@ -138,7 +139,7 @@ pub enum Call<'a> {
     /// Run it.
     Run {
         /// Its encoded arguments.
-        arguments: &'a [u8],
+        arguments: Cow<'a, [u8]>,
         /// Where its encoded result is appended.
         out: &'a mut Vec<u8>,
     },
@@ -169,7 +170,7 @@ impl Call<'_> {
             }
             Call::Run { arguments, out } => {
                 let args = F::decode_args(arguments).map_err(RunError::ArgumentNotDecoded)?;
-                wire::encode(&function.call(args), out)
+                wire::encode_owned(function.call(args), out)
                     .map_err(|error| RunError::ResultNotEncoded(error.into_message()))
             }
         }

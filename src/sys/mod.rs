@@ -25,11 +25,11 @@ mod poll;
 mod spawn;
 
 pub(crate) use cgroup::OomKills;
-pub(crate) use clock::{deadline_after, instant_at, monotonic_ns};
+pub(crate) use clock::{deadline_after, instant_at, monotonic_coarse_ns, monotonic_ns};
 pub(crate) use control::{ControlSocket, pair as control_pair};
 pub(crate) use descriptors::{
     Doorbell, PIPE_LEN, Pipe, duplicate_beside, enlarge_pipe, fork_of, is_lack_of_descriptors,
-    is_open, null, pipe, read, readable, write,
+    is_open, null, pipe, read, read_to_end_of, readable, write, write_both,
 };
 pub(crate) use host::{
     Home, adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,

@@ -10,7 +10,7 @@ use crate::error::{Panic, TaskError};
 
 /// The version of everything in `docs/wire-format.md`. Driver and worker are the same build, so
 /// there is nothing to negotiate: another version is refused.
-pub(crate) const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 3;
 
 /// What goes up the control socket from a process that was started as a worker and came to an
 /// executor of its own before it came to `init()`.

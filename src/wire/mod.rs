@@ -12,9 +12,13 @@ mod record;
 
 #[cfg(test)]
 pub(crate) use chunk::PartItem;
-pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWriter, part_of};
+pub(crate) use chunk::{
+    ChunkReader, ChunkWriter, ItemOutcome, ItemStart, PartReader, PartRun, PartWriter, begin_item,
+    first_item, part_of, value_at,
+};
 pub(crate) use codec::{
-    CodecError, decode, decode_function, decode_prefix, encode, encode_function, is_err,
+    CodecError, FUNCTION_LEN, decode, decode_prefix, decode_whole, encode, encode_function,
+    encode_owned, encode_whole, is_err, split_function,
 };
 pub(crate) use handles::{Handle, Handles};
 pub(crate) use message::{

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::frame::ByteSource;
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys;
 
@@ -16,9 +17,13 @@ impl TaskPipe {
     }
 }
 
-impl io::Read for TaskPipe {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        sys::read(self.0.as_fd(), buffer)
+impl ByteSource for TaskPipe {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        sys::read(self.0.as_fd(), room)
+    }
+
+    fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        sys::read_to_end_of(self.0.as_fd(), bytes, most)
     }
 }
 
@@ -49,16 +54,24 @@ impl ResultPipe {
         sys::is_open(lock(&self.0).pipe.as_fd())
     }
 
-    /// Writes frames, with as few calls as the pipe allows.
-    pub(super) fn write(&self, mut frames: &[u8]) -> io::Result<()> {
+    /// Writes frames, the last of which may continue in `rest`, with as few calls as the pipe allows.
+    pub(super) fn write(&self, mut frames: &[u8], mut rest: &[u8]) -> io::Result<()> {
         let mut results = lock(&self.0);
-        if frames.len() > sys::PIPE_LEN && !results.is_large {
+        if frames.len() + rest.len() > sys::PIPE_LEN && !results.is_large {
             results.is_large = true;
             sys::enlarge_pipe(results.pipe.as_fd());
         }
-        while !frames.is_empty() {
-            let written = sys::write(results.pipe.as_fd(), frames)?;
-            frames = &frames[written..];
+        while !frames.is_empty() && !rest.is_empty() {
+            let written = sys::write_both(results.pipe.as_fd(), frames, rest)?;
+            let of_frames = written.min(frames.len());
+            frames = &frames[of_frames..];
+            rest = &rest[written - of_frames..];
+        }
+        for mut bytes in [frames, rest] {
+            while !bytes.is_empty() {
+                let written = sys::write(results.pipe.as_fd(), bytes)?;
+                bytes = &bytes[written..];
+            }
         }
         Ok(())
     }
@@ -95,6 +108,6 @@ pub(super) fn forward_records(
         };
         frame::finish(&mut bytes, start, header);
         // It fails when the driver is gone: then this process is about to end.
-        let _ = pipe.write(&bytes);
+        let _ = pipe.write(&bytes, &[]);
     });
 }

@@ -1,5 +1,6 @@
 //! The worker's loop: read a frame, begin it on the status page, run it, answer.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ impl Server {
             max_frame: setup.max_frame,
             is_captured: setup.is_captured,
             buffer: Vec::new(),
+            result: Vec::new(),
             memory: Memory::of_this_process(setup.tells_memory),
         };
         Self {
@@ -139,14 +141,14 @@ impl Server {
                 let Header { kind, seq, .. } = frame.header;
                 match kind {
                     Kind::Task | Kind::Chunk => {
-                        if self.task(&frame)? {
+                        if self.task(frame)? {
                             skipped = None;
                         } else {
                             skipped = Some(seq);
                         }
                     }
                     Kind::Initialize => {
-                        let (function, input) = function_of(&frame.payload)?;
+                        let (function, input) = function_of(frame.payload)?;
                         self.answers.initializer(function, input)?;
                     }
                     Kind::Goodbye => return Err(Over::Goodbye),
@@ -168,7 +170,7 @@ impl Server {
     }
 
     /// Runs a task or a chunk and answers, unless it was recalled: false.
-    fn task(&mut self, frame: &Frame<'_>) -> Result<bool, Over> {
+    fn task(&mut self, frame: Frame<'_>) -> Result<bool, Over> {
         let Header {
             kind, task, seq, ..
         } = frame.header;
@@ -187,7 +189,7 @@ impl Server {
         let goes_on = if frame.is_thrown_away {
             self.answers.no_memory(frame.header.len, &place)?
         } else if kind == Kind::Task {
-            let (function, input) = function_of(&frame.payload)?;
+            let (function, input) = function_of(frame.payload)?;
             self.answers.task(function, input, &place)?
         } else {
             let items = ChunkReader::new(&frame.payload)
@@ -225,10 +227,10 @@ impl Server {
     }
 }
 
-fn function_of(payload: &[u8]) -> Result<(&'static Function, &[u8]), Over> {
-    let mut input = payload;
-    let index =
-        wire::decode_function(&mut input).map_err(|error| Over::Malformed(error.to_string()))?;
+/// A function, and its encoded arguments.
+fn function_of(payload: Cow<'_, [u8]>) -> Result<(&'static Function, Cow<'_, [u8]>), Over> {
+    let (index, input) =
+        wire::split_function(payload).map_err(|error| Over::Malformed(error.to_string()))?;
     Ok((function_at(index)?, input))
 }
 

@@ -193,6 +193,25 @@ impl<I: Iterator, E> Engine<I, E> {
         }
     }
 
+    /// The next result, where it has come together with the one before, and nothing is to be done between the two.
+    #[inline]
+    pub(super) fn next_of_run(&mut self) -> Option<&[u8]> {
+        let has_all = self.inputs.is_none() && self.draft.is_empty() && self.after_draft.is_none();
+        if self.is_over || !(self.is_full || has_all) {
+            return None;
+        }
+        let bytes = match (self.window.front_mut(), &mut self.unordered) {
+            (Some(Entry::Batch(batch)), _) => batch.next_of_run(Order::OfItems),
+            (None, Some(unordered)) => unordered
+                .batches
+                .get_mut(&unordered.ready?)?
+                .next_of_run(Order::AsTheyEnd),
+            _ => None,
+        }?;
+        self.given += 1;
+        Some(bytes)
+    }
+
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Ended<E>>> {
         loop {
             match self.step() {

@@ -278,11 +278,11 @@ impl ProcessPoolExecutorBuilder {
     {
         let _ = function;
         let initializer = find::<F, A, K>().and_then(|function| {
-            let work = Work::task(function, |out| F::encode_args(&args, out))?;
+            let work = Work::task(function, |out| F::encode_owned_args(args, out))?;
             Ok(Initializer {
-                function: function.name,
+                function,
                 payload: Payload::new(work.payload),
-                check: |bytes| match wire::decode::<F::Output>(bytes) {
+                check: |bytes| match wire::decode_whole::<F::Output>(bytes) {
                     Ok(output) => output.into_result(),
                     Err(error) => Err(error.to_string()),
                 },

@@ -12,13 +12,13 @@ use self::chunk::Chunk;
 pub(super) use self::ends::{Death, run_time};
 use self::ends::{after_attempts, again};
 use super::link::Payload;
-use super::message::{Item, Part};
+use super::message::{Part, Run};
 use crate::error::{TaskError, TaskId, TimeLimitKind};
 use crate::executor::core::{Promises, Work};
 use crate::executor::gate::Permit;
 use crate::executor::retry::{Fault, Retry};
 use crate::frame::{FLAG_PROMPT, Header, Kind};
-use crate::future::{Answers, Outcome, RawFuture, Stage};
+use crate::future::{Answer, Answers, Outcome, RawFuture, Stage};
 use crate::registry::Function;
 use crate::scheduler::{Cause, Verdict};
 use crate::wire::{TaskFailure, is_err};
@@ -41,7 +41,10 @@ impl Ending {
             Self::Task(_, outcome) => outcome.as_ref().is_err_and(is_cancelled),
             Self::Items(_, answers) => {
                 let mut items = answers.items.iter();
-                items.all(|answer| answer.outcome.as_ref().is_err_and(is_cancelled))
+                items.all(|answer| match answer {
+                    Answer::Values { .. } => false,
+                    Answer::One { outcome, .. } => outcome.as_ref().is_err_and(is_cancelled),
+                })
             }
         }
     }
@@ -156,6 +159,11 @@ impl Job {
         }
     }
 
+    /// The function whose index stands behind the payload: a chunk has its own in front.
+    pub(super) fn function_behind(&self) -> Option<&'static Function> {
+        (self.kind == Kind::Task).then_some(self.function)
+    }
+
     /// What has not begun is not to begin any more, as far as that depends on the job.
     pub(super) fn cancel(&mut self) {
         self.is_cancelled = true;
@@ -205,32 +213,40 @@ impl Job {
         let Part {
             first,
             payload,
-            items,
+            count,
+            runs,
             is_last,
         } = part;
-        let checked = chunk.check_part(first, items.len(), is_last);
+        let checked = chunk.check_part(first, count, is_last);
         if checked.is_ok() {
-            chunk.begin_part(payload, items.len());
-            for item in items {
-                match item {
+            chunk.begin_part(payload);
+            // Whether a result may be a reason to try its item again.
+            let is_fault = self.retry().is_some() && self.function.returns_result;
+            for run in runs {
+                match run {
                     // It was asked to stop.
-                    Item::Cancelled => chunk.fail_next(if self.is_cancelled {
+                    Run::Cancelled => chunk.fail_next(if self.is_cancelled {
                         TaskError::Cancelled {
                             may_have_run: false,
                         }
                     } else {
                         self.overdue(task)
                     }),
-                    Item::Value(place) => {
-                        let is_error = || is_err(chunk.bytes(place));
-                        let is_fault =
-                            self.retry().is_some() && self.function.returns_result && is_error();
-                        if is_fault && self.is_retried(&mut chunk, Fault::Error) {
-                            continue;
-                        }
-                        chunk.end_next(place);
+                    Run::Values { count, start } if !is_fault && chunk.is_first_round() => {
+                        chunk.end_run(count, start);
                     }
-                    Item::Failed(failure) => {
+                    Run::Values { count, start } => {
+                        let mut at = start;
+                        for _ in 0..count {
+                            let (place, end, is_error) = chunk.value_at(at);
+                            at = end;
+                            if is_fault && is_error && self.is_retried(&mut chunk, Fault::Error) {
+                                continue;
+                            }
+                            chunk.end_next(place);
+                        }
+                    }
+                    Run::Failed(failure) => {
                         let fault = fault_of(&failure);
                         if fault.is_some_and(|fault| self.is_retried(&mut chunk, fault)) {
                             continue;

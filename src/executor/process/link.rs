@@ -16,8 +16,9 @@ use super::message::Message;
 use super::output::Pipes;
 use super::token::{Source, Token};
 use crate::error::{BuildError, EndOfWorker};
-use crate::frame::{Decoder, Header};
+use crate::frame::{ByteSource, Decoder, Header};
 use crate::primitives::plain::{Mutex, lock};
+use crate::registry::Function;
 use crate::scheduler::WorkerId;
 use crate::sys::{self, Child, ControlSocket, Doorbell, Poller, SharedPage};
 use crate::wire;
@@ -214,8 +215,8 @@ impl Link {
 
     /// Puts a frame behind those that wait; [`Link::flush`] writes. Called under the executor's lock,
     /// so that frames stand in the order of their sequence numbers.
-    pub(super) fn push(&self, header: Header, payload: &Payload) {
-        lock(&self.outbound).push(header, payload);
+    pub(super) fn push(&self, header: Header, payload: &Payload, function: Option<&Function>) {
+        lock(&self.outbound).push(header, payload, function);
     }
 
     /// Writes what the pipe takes. The reactor continues when there is room again.
@@ -463,9 +464,13 @@ impl Source for Link {
 /// The result pipe, for the decoder to read from.
 struct Results<'a>(BorrowedFd<'a>);
 
-impl io::Read for Results<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        sys::read(self.0, buffer)
+impl ByteSource for Results<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        sys::read(self.0, room)
+    }
+
+    fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        sys::read_to_end_of(self.0, bytes, most)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a worker says, checked and decoded before any lock is taken.
 
+use smallvec::SmallVec;
+
 use crate::frame::{FLAG_IN_TASK, FLAG_LAST, Frame, FrameError, Kind};
-use crate::future::Place;
-use crate::wire::{self, Hello, ItemOutcome, PartReader, Record, TaskFailure};
+use crate::wire::{self, Hello, ItemOutcome, PartReader, PartRun, Record, TaskFailure};
 
 /// One frame of a worker.
 #[derive(Debug)]
@@ -40,16 +41,21 @@ pub(super) struct Part {
     pub(super) first: u32,
     /// The frame's, in which the results are.
     pub(super) payload: Vec<u8>,
-    pub(super) items: Vec<Item>,
+    /// How many they are.
+    pub(super) count: u32,
+    pub(super) runs: SmallVec<[Run; 1]>,
     /// Nothing else comes of this chunk.
     pub(super) is_last: bool,
 }
 
-/// How one item of a chunk ended.
+/// How consecutive items of a chunk ended.
 #[derive(Debug)]
-pub(super) enum Item {
-    Value(Place),
+pub(super) enum Run {
+    /// So many have results, which stand in the payload from there on, as [`wire::value_at`] reads them.
+    Values { count: u32, start: usize },
+    /// One has failed.
     Failed(TaskFailure),
+    /// One was asked to stop before it began.
     Cancelled,
 }
 
@@ -121,30 +127,24 @@ impl Part {
         if count > most_items {
             return Err(PartError::TooMany(count));
         }
-        let mut items = Vec::with_capacity(count as usize);
-        while let Some(item) = reader.next() {
-            let end = payload.len() - reader.rest_len();
-            items.push(Item::decode(item.outcome, end).map_err(PartError::Garbled)?);
+        let mut runs = SmallVec::new();
+        loop {
+            let start = payload.len() - reader.rest_len();
+            runs.push(match reader.next_run() {
+                None => break,
+                Some(PartRun::Values(count)) => Run::Values { count, start },
+                Some(PartRun::Other(ItemOutcome::Failure(bytes))) => {
+                    Run::Failed(wire::decode(bytes).map_err(PartError::Garbled)?)
+                }
+                Some(PartRun::Other(_)) => Run::Cancelled,
+            });
         }
         Ok(Self {
             first,
             payload,
-            items,
+            count,
+            runs,
             is_last,
-        })
-    }
-}
-
-impl Item {
-    /// `end` is where the item ends in its part; a result is the last of an item.
-    fn decode(outcome: ItemOutcome<'_>, end: usize) -> Result<Self, wire::CodecError> {
-        Ok(match outcome {
-            ItemOutcome::Value(bytes) => Self::Value(Place {
-                start: end.saturating_sub(bytes.len()),
-                len: bytes.len(),
-            }),
-            ItemOutcome::Failure(bytes) => Self::Failed(wire::decode(bytes)?),
-            ItemOutcome::Cancelled => Self::Cancelled,
         })
     }
 }

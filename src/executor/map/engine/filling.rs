@@ -110,7 +110,8 @@ impl<I: Iterator, E> Engine<I, E> {
         if self.inputs.is_none() {
             return;
         }
-        let chunksize = self.next_chunksize();
+        // As many as can be counted in a frame.
+        let chunksize = self.next_chunksize().min(u32::MAX as usize);
         let is_chosen = matches!(self.chunks, Chunks::Of(_));
         // The last item may be of any length: see `Draft::fitting`.
         let half_a_frame = usize::try_from(self.executor.0.max_frame() / 2).unwrap_or(usize::MAX);
@@ -124,8 +125,8 @@ impl<I: Iterator, E> Engine<I, E> {
                 break;
             }
             let draft = &mut self.draft;
-            match panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, &mut draft.bytes))) {
-                Ok(Pulled::Item) => draft.ends.push(draft.bytes.len()),
+            match panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, draft.begin()))) {
+                Ok(Pulled::Item) => draft.finish(),
                 Ok(Pulled::Refused(error)) => self.after_draft = Some(refused(error)),
                 Ok(Pulled::Error(error)) => self.after_draft = Some(Ended::Input(error)),
                 Ok(Pulled::End) => is_at_end = true,
@@ -134,8 +135,7 @@ impl<I: Iterator, E> Engine<I, E> {
                     is_at_end = true;
                 }
             }
-            // What was begun of another one is no item.
-            draft.bytes.truncate(draft.end());
+            draft.forget();
         }
         self.pulled += self.draft.len() + usize::from(self.after_draft.is_some());
         if is_at_end {
@@ -156,12 +156,13 @@ impl<I: Iterator, E> Engine<I, E> {
             let function = self.function.clone()?;
             let work = if count == 1 {
                 let copy = |out: &mut Vec<u8>| {
-                    out.extend_from_slice(self.draft.items().next().unwrap_or_default());
+                    out.extend_from_slice(self.draft.first());
                     Ok(())
                 };
                 Work::task(function, copy)?
             } else {
-                Work::chunk(function, self.draft.items().take(count))
+                let items = u32::try_from(count).unwrap_or(u32::MAX);
+                Work::chunk_of(function, items, self.draft.items(count))
             };
             let work = work.with(self.options.clone());
             self.executor.0.clone().begin(permit, work)

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::frame::{HEADER_LEN, Header};
-use crate::sys;
+use crate::registry::Function;
+use crate::{sys, wire};
 
 /// A payload of at least this many bytes is not copied beside others, but written from where it is.
 const LARGE: usize = 16 * 1024;
@@ -83,24 +84,32 @@ impl Outbound {
         }
     }
 
-    /// Puts a frame behind those that wait.
-    pub(super) fn push(&mut self, header: Header, payload: &Payload) {
+    /// Puts a frame behind those that wait: a payload, and the index of the function for whose arguments that is.
+    pub(super) fn push(&mut self, header: Header, payload: &Payload, function: Option<&Function>) {
         let bytes = payload.bytes();
+        let behind = function.map(|function| wire::encode_function(function.index));
+        let behind = behind.as_ref().map_or(&[][..], |index| &index[..]);
         if bytes.len() > sys::PIPE_LEN && !self.is_large {
             self.is_large = true;
             sys::enlarge_pipe(self.pipe.as_fd());
         }
         let header = Header {
-            len: bytes.len() as u64,
+            len: (bytes.len() + behind.len()) as u64,
             ..header
         }
         .encode();
-        let small = self.tail(HEADER_LEN + if bytes.len() < LARGE { bytes.len() } else { 0 });
-        small.extend_from_slice(&header);
-        match payload {
-            Payload::Large(bytes) => self.queue.push_back(Segment::Large(bytes.clone())),
-            _ => small.extend_from_slice(bytes),
+        if let Payload::Large(large) = payload {
+            self.tail(HEADER_LEN).extend_from_slice(&header);
+            self.queue.push_back(Segment::Large(large.clone()));
+            if !behind.is_empty() {
+                self.tail(behind.len()).extend_from_slice(behind);
+            }
+            return;
         }
+        let small = self.tail(HEADER_LEN + bytes.len() + behind.len());
+        small.extend_from_slice(&header);
+        small.extend_from_slice(bytes);
+        small.extend_from_slice(behind);
     }
 
     /// Forgets what has not been written.

@@ -79,7 +79,7 @@ impl Pool {
                     if link.note_sent(seq) {
                         effects.fresh.push((link.clone(), seq));
                     }
-                    link.push(job.header(task, seq), &job.payload);
+                    link.push(job.header(task, seq), &job.payload, job.function_behind());
                     if !self.output.holds_back(link) {
                         effects.flush(link);
                     }

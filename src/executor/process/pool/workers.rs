@@ -43,7 +43,8 @@ impl Pool {
     pub(in crate::executor::process) fn started(&self, link: Arc<Link>) {
         let mut effects = Effects::default();
         if let Some(initializer) = &self.settings.initializer {
-            link.push(Header::new(Kind::Initialize, 0, 0), &initializer.payload);
+            let header = Header::new(Kind::Initialize, 0, 0);
+            link.push(header, &initializer.payload, Some(initializer.function));
         }
         effects.flush.push(link.clone());
         let mut state = lock(&self.state);
