@@ -9,7 +9,7 @@ use crate::error::{SubmitError, TaskId};
 use crate::frame::Kind;
 use crate::future::{Host, RawFuture, Stage};
 use crate::registry::Function;
-use crate::wire::{self, ChunkWriter};
+use crate::wire::{self, ChunkWriter, Handles, handles};
 
 /// A function, and the encoded arguments of one call or of a chunk of calls.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Work {
     pub(crate) function: &'static Function,
     /// The payload of a `Task` or `Chunk` frame: the function's number, then the arguments.
     pub(crate) payload: Vec<u8>,
+    /// What travels beside it; a chunk has none.
+    pub(crate) handles: Handles,
     pub(crate) shape: Shape,
     pub(crate) options: Options,
 }
@@ -128,16 +130,32 @@ impl Work {
     ) -> Result<Self, SubmitError> {
         let mut payload = Vec::with_capacity(64);
         wire::encode_function(function.index, &mut payload);
-        encode(&mut payload).map_err(|message| SubmitError::NotEncoded {
+        let (encoded, handles) = handles::collect(|| encode(&mut payload));
+        encoded.map_err(|message| SubmitError::NotEncoded {
             function: function.name,
             message,
         })?;
         Ok(Self {
             function,
             payload,
+            handles,
             shape: Shape::Task,
             options: Options::default(),
         })
+    }
+
+    /// One call, whose arguments are encoded already.
+    pub(crate) fn encoded(function: &'static Function, arguments: &[u8], handles: Handles) -> Self {
+        let mut payload = Vec::with_capacity(arguments.len() + 8);
+        wire::encode_function(function.index, &mut payload);
+        payload.extend_from_slice(arguments);
+        Self {
+            function,
+            payload,
+            handles,
+            shape: Shape::Task,
+            options: Options::default(),
+        }
     }
 
     /// A chunk of calls whose arguments are encoded already.
@@ -155,6 +173,7 @@ impl Work {
         Self {
             function,
             payload,
+            handles: Handles::default(),
             shape: Shape::Chunk(count),
             options: Options::default(),
         }

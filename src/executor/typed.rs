@@ -14,7 +14,7 @@ use super::retry::Options;
 use crate::error::{SubmitError, TrySubmitError};
 use crate::future::Future;
 use crate::registry::{Function, TaskFunction, assert_zero_sized, find, find_by_name};
-use crate::wire;
+use crate::wire::{self, Handles, handles};
 
 /// The typed calls, on every [`Executor`].
 ///
@@ -300,20 +300,20 @@ where
 {
     let function = find::<F, A, K>()?;
     let work = Work::task(function, |out| F::encode_args(args, out))?;
-    check_decodes::<F, A, K>(work.arguments())?;
+    check_decodes::<F, A, K>(work.arguments(), &work.handles)?;
     Ok(work)
 }
 
 /// In debug builds: refuses arguments that encode but do not decode again, since the format does not
 /// describe itself. (`serde(untagged)`, `serde(tag)`, `skip_serializing_if` and the like.)
-pub(super) fn check_decodes<F, A, K>(arguments: &[u8]) -> Result<(), SubmitError>
+pub(super) fn check_decodes<F, A, K>(arguments: &[u8], handles: &Handles) -> Result<(), SubmitError>
 where
     F: TaskFunction<A, K>,
 {
     if !cfg!(debug_assertions) {
         return Ok(());
     }
-    match F::decode_args(arguments) {
+    match handles::provide(handles, || F::decode_args(arguments)) {
         Ok(_) => Ok(()),
         Err(message) => Err(SubmitError::NotDecodable {
             function: find::<F, A, K>()?.name,

@@ -65,12 +65,12 @@ fn hello() -> Hello {
 fn messages_are_pinned() {
     golden::check(
         &bytes_of(&setup()),
-        "02 ef9bafcdf8acd19101 02 01 8080808004 01 00 02 0a 01 01 01 00 01 02 00 \
+        "03 ef9bafcdf8acd19101 02 01 8080808004 01 00 02 0a 01 01 01 00 01 02 00 \
          01 8080808004 00 01 40 01 00 01 09 02 00 03 01 04 2f746d70",
     );
     golden::check(
         &bytes_of(&hello()),
-        "02 ac02 01 06 6170703a3a66 07 e724 01 01 02 03 08 05 ac02 01",
+        "03 ac02 01 06 6170703a3a66 07 e724 01 01 02 03 08 05 ac02 01",
     );
     let panicked = TaskFailure::Panicked {
         message: "no".to_owned(),
@@ -90,6 +90,11 @@ fn messages_are_pinned() {
         &bytes_of(&TaskFailure::ResultTooLarge { size: 1 << 32 }),
         "03 8080808010",
     );
+    let lost = TaskFailure::DescriptorsLost {
+        announced: 300,
+        came: 7,
+    };
+    golden::check(&bytes_of(&lost), "04 ac02 07");
 }
 
 #[test]
@@ -204,12 +209,12 @@ fn another_version_of_the_protocol_is_refused_by_its_number() {
     let error = Setup::decode(&[1, 0xff]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "protocol 1 is spoken, this build knows 2"
+        "protocol 1 is spoken, this build knows 3"
     );
     let error = Hello::decode(&[0]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "protocol 0 is spoken, this build knows 2"
+        "protocol 0 is spoken, this build knows 3"
     );
 }
 
@@ -485,6 +490,8 @@ fn any_failure() -> impl Strategy<Value = TaskFailure> {
         text().prop_map(TaskFailure::ArgumentNotDecoded),
         text().prop_map(TaskFailure::ResultNotEncoded),
         any::<u64>().prop_map(|size| TaskFailure::ResultTooLarge { size }),
+        any::<(u16, u16)>()
+            .prop_map(|(announced, came)| TaskFailure::DescriptorsLost { announced, came }),
     ]
 }
 

@@ -9,8 +9,10 @@ use super::serve::Over;
 use crate::frame::{self, FLAG_LAST, Header, Kind};
 use crate::registry::Function;
 use crate::run;
-use crate::sys::{self, SharedPage};
-use crate::wire::{self, ChunkReader, Hello, ItemOutcome, PartWriter, TaskFailure};
+use crate::sys::{self, ControlSocket, SharedPage};
+use crate::wire::{
+    self, Arrived, ChunkReader, Handles, Hello, ItemOutcome, PartWriter, TaskFailure,
+};
 
 /// A chunk sends what it has finished at least this often, between two of its items: what a crash
 /// can take with it stays small.
@@ -29,6 +31,7 @@ const KEPT_BUFFER: usize = 1024 * 1024;
 /// The result pipe, and the buffer in which every frame for it is built and written at once.
 pub(super) struct Answers {
     pub(super) results: Arc<ResultPipe>,
+    pub(super) control: Arc<ControlSocket>,
     pub(super) max_frame: u64,
     pub(super) is_captured: bool,
     pub(super) buffer: Vec<u8>,
@@ -41,12 +44,12 @@ impl Answers {
         &mut self,
         function: &'static Function,
         input: &[u8],
+        beside: Arrived,
         place: &Place,
     ) -> Result<bool, Over> {
         self.buffer.clear();
         let start = frame::begin(&mut self.buffer);
-        let outcome =
-            run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
+        let outcome = self.run(start, function, input, beside);
         self.answer(start, outcome, place)
     }
 
@@ -61,20 +64,38 @@ impl Answers {
     fn answer(
         &mut self,
         start: usize,
-        outcome: Result<(), TaskFailure>,
+        outcome: Result<Handles, TaskFailure>,
         place: &Place,
     ) -> Result<bool, Over> {
         self.flush_output();
         let goes_on = place.end(0, &mut self.memory);
-        let kind = match outcome {
-            Ok(()) => Kind::Done,
+        let (kind, handles) = match outcome {
+            Ok(handles) => (Kind::Done, handles),
             Err(failure) => {
                 self.put_failure(start, &failure);
-                Kind::Failed
+                (Kind::Failed, Handles::default())
             }
         };
-        self.finish(start, Header::new(kind, place.task, place.seq))?;
+        self.finish(start, Header::new(kind, place.task, place.seq), handles)?;
         Ok(goes_on)
+    }
+
+    /// Runs a function, whose result goes behind the header at `start`.
+    fn run(
+        &mut self,
+        start: usize,
+        function: &'static Function,
+        input: &[u8],
+        beside: Arrived,
+    ) -> Result<Handles, TaskFailure> {
+        let handles = match beside {
+            Arrived::All(handles) => handles,
+            Arrived::Lost { announced, came } => {
+                return Err(TaskFailure::DescriptorsLost { announced, came });
+            }
+        };
+        let handles = run::run(function, input, handles, &mut self.buffer)?;
+        self.check_size(start).map(|()| handles)
     }
 
     /// What was printed reaches whoever reads it before the result does.
@@ -97,7 +118,7 @@ impl Answers {
         let mut items = (0u32..).zip(items).peekable();
         let mut result = Vec::new();
         // The outcome of an item that did not fit beside those before it.
-        let mut held_over: Option<(u32, Result<(), TaskFailure>)> = None;
+        let mut held_over: Option<(u32, Result<Handles, TaskFailure>)> = None;
         let mut sent_at = place.begun;
         let mut now = place.begun;
         let mut is_condemned = false;
@@ -110,6 +131,7 @@ impl Answers {
             );
             let mut part = PartWriter::new(first, &mut self.buffer);
             let mut keeps = Keeper::new(place, first, part.len());
+            let mut beside = Handles::default();
             let mut last = true;
             loop {
                 let (index, outcome) = if let Some(held_over) = held_over.take() {
@@ -125,22 +147,28 @@ impl Answers {
                         continue;
                     }
                     result.clear();
-                    let outcome = run::run(function, item, &mut result);
+                    let outcome = run::run(function, item, Handles::default(), &mut result);
+                    let size = result.len() + PART_OVERHEAD;
                     (
                         index,
-                        outcome.and_then(|()| fits(result.len() + PART_OVERHEAD, self.max_frame)),
+                        outcome.and_then(|handles| fits(size, self.max_frame).map(|()| handles)),
                     )
                 } else {
                     break;
                 };
                 let size = part.len() - start - frame::HEADER_LEN + result.len() + PART_OVERHEAD;
-                if part.count() > 0 && size as u64 > self.max_frame {
+                let has_handles = outcome.as_ref().is_ok_and(|handles| !handles.is_empty());
+                // The descriptors beside a part are those of one result.
+                if part.count() > 0 && (size as u64 > self.max_frame || has_handles) {
                     held_over = Some((index, outcome));
                     last = false;
                     break;
                 }
                 match outcome {
-                    Ok(()) => part.push(ItemOutcome::Value(&result)),
+                    Ok(handles) => {
+                        beside = handles;
+                        part.push(ItemOutcome::Value(&result));
+                    }
                     Err(failure) => {
                         let mut bytes = Vec::new();
                         failure.write_to(
@@ -151,7 +179,8 @@ impl Answers {
                     }
                 }
                 now = sys::monotonic_ns();
-                let is_due = self.is_captured
+                let is_due = has_handles
+                    || self.is_captured
                     || is_prompt
                     || now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
                 if (is_due || part.len() >= PART_BYTES) && items.peek().is_some() {
@@ -159,7 +188,10 @@ impl Answers {
                     last = false;
                     break;
                 }
-                keeps.keep(&part);
+                // The memory behind the page holds no descriptors; this one is sent next.
+                if !has_handles {
+                    keeps.keep(&part);
+                }
             }
             let is_empty = part.count() == 0;
             part.finish();
@@ -171,7 +203,7 @@ impl Answers {
                 ..Header::new(Kind::Part, place.task, place.seq)
             };
             if last || !is_empty {
-                self.finish(start, header)?;
+                self.finish(start, header, beside)?;
                 // What the pipe took to take it is not the next item's time.
                 now = sys::monotonic_ns();
             }
@@ -186,20 +218,20 @@ impl Answers {
         &mut self,
         function: &'static Function,
         input: &[u8],
+        beside: Arrived,
     ) -> Result<(), Over> {
         self.buffer.clear();
         let start = frame::begin(&mut self.buffer);
-        let outcome =
-            run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
+        let outcome = self.run(start, function, input, beside);
         self.flush_output();
-        let kind = match outcome {
-            Ok(()) => Kind::Ready,
+        let (kind, handles) = match outcome {
+            Ok(handles) => (Kind::Ready, handles),
             Err(failure) => {
                 self.put_failure(start, &failure);
-                Kind::InitializerFailed
+                (Kind::InitializerFailed, Handles::default())
             }
         };
-        self.finish(start, Header::new(kind, 0, 0))
+        self.finish(start, Header::new(kind, 0, 0), handles)
     }
 
     pub(super) fn message(&mut self, kind: Kind, message: &Hello) -> Result<(), Over> {
@@ -207,14 +239,14 @@ impl Answers {
         let start = frame::begin(&mut self.buffer);
         wire::encode(message, &mut self.buffer)
             .map_err(|error| Over::Malformed(error.to_string()))?;
-        self.finish(start, Header::new(kind, 0, 0))
+        self.finish(start, Header::new(kind, 0, 0), Handles::default())
     }
 
     pub(super) fn bytes(&mut self, header: Header, payload: &[u8]) -> Result<(), Over> {
         self.buffer.clear();
         let start = frame::begin(&mut self.buffer);
         self.buffer.extend_from_slice(payload);
-        self.finish(start, header)
+        self.finish(start, header, Handles::default())
     }
 
     fn check_size(&self, start: usize) -> Result<(), TaskFailure> {
@@ -230,9 +262,19 @@ impl Answers {
     }
 
     /// Completes the frame at `start` and writes it.
-    fn finish(&mut self, start: usize, header: Header) -> Result<(), Over> {
+    fn finish(&mut self, start: usize, header: Header, beside: Handles) -> Result<(), Over> {
+        let header = Header {
+            handles: beside.len(),
+            ..header
+        };
         frame::finish(&mut self.buffer, start, header);
-        self.results.write(&self.buffer)?;
+        match beside.is_empty() {
+            true => self.results.write(&self.buffer)?,
+            false => {
+                self.results
+                    .write_beside(&self.control, &header, &beside, &self.buffer)?;
+            }
+        }
         if self.buffer.capacity() > KEPT_BUFFER {
             self.buffer = Vec::new();
         }

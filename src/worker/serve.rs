@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use super::answers::{Answers, Place};
 use super::memory::Memory;
-use super::pipes::{ResultPipe, TaskPipe};
+use super::pipes::{ResultPipe, TaskPipe, receive_beside};
 use crate::context;
 use crate::frame::{Decoder, FLAG_PROMPT, Frame, FrameError, Header, Kind};
 use crate::page::Progress;
 use crate::registry::{Function, registry};
-use crate::sys::{self, SharedPage};
-use crate::wire::{self, ChunkReader, Hello, Setup};
+use crate::sys::{self, ControlSocket, SharedPage};
+use crate::wire::{self, Arrived, ChunkReader, Handles, Hello, Setup};
 
 /// How often the limit on CPU time is set anew at most, in nanoseconds: what a task gets less than its time is bounded by this.
 const CPU_INTERVAL_NS: u64 = 10_000_000;
@@ -31,6 +31,7 @@ fn running() -> Option<u32> {
 /// What a worker owns while it serves.
 pub(super) struct Server {
     tasks: TaskPipe,
+    control: Arc<ControlSocket>,
     answers: Answers,
     page: &'static SharedPage,
     setup: Setup,
@@ -66,6 +67,7 @@ impl Server {
     pub(super) fn new(
         tasks: OwnedFd,
         results: OwnedFd,
+        control: Arc<ControlSocket>,
         page: SharedPage,
         setup: Setup,
         hello: Hello,
@@ -77,6 +79,7 @@ impl Server {
         });
         let answers = Answers {
             results: Arc::new(ResultPipe::new(results)),
+            control: control.clone(),
             max_frame: setup.max_frame,
             is_captured: setup.is_captured,
             buffer: Vec::new(),
@@ -84,6 +87,7 @@ impl Server {
         };
         Self {
             tasks: TaskPipe::new(tasks),
+            control,
             answers,
             page,
             setup,
@@ -137,9 +141,14 @@ impl Server {
                 .map_err(|error| Over::Malformed(error.to_string()))?
             {
                 let Header { kind, seq, .. } = frame.header;
+                // Taken out whatever becomes of the frame.
+                let beside = match frame.header.handles {
+                    0 => Arrived::All(Handles::default()),
+                    _ => receive_beside(&self.control, &frame.header).map_err(Over::Malformed)?,
+                };
                 match kind {
                     Kind::Task | Kind::Chunk => {
-                        if self.task(&frame)? {
+                        if self.task(&frame, beside)? {
                             skipped = None;
                         } else {
                             skipped = Some(seq);
@@ -147,7 +156,7 @@ impl Server {
                     }
                     Kind::Initialize => {
                         let (function, input) = function_of(&frame.payload)?;
-                        self.answers.initializer(function, input)?;
+                        self.answers.initializer(function, input, beside)?;
                     }
                     Kind::Goodbye => return Err(Over::Goodbye),
                     _ => {
@@ -168,7 +177,7 @@ impl Server {
     }
 
     /// Runs a task or a chunk and answers, unless it was recalled: false.
-    fn task(&mut self, frame: &Frame<'_>) -> Result<bool, Over> {
+    fn task(&mut self, frame: &Frame<'_>, beside: Arrived) -> Result<bool, Over> {
         let Header {
             kind, task, seq, ..
         } = frame.header;
@@ -188,7 +197,7 @@ impl Server {
             self.answers.no_memory(frame.header.len, &place)?
         } else if kind == Kind::Task {
             let (function, input) = function_of(&frame.payload)?;
-            self.answers.task(function, input, &place)?
+            self.answers.task(function, input, beside, &place)?
         } else {
             let items = ChunkReader::new(&frame.payload)
                 .map_err(|error| Over::Malformed(error.to_string()))?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::TaskError;
 use crate::executor::core::Promises;
 use crate::future::{Place, RawFuture, Stage};
+use crate::wire::{Encoded, Handles};
 
 /// The items of one task.
 pub(super) struct Batch {
@@ -28,9 +29,9 @@ enum Source {
 
 /// The result of an item.
 pub(super) enum Given {
-    /// It is at this place of what [`Batch::bytes`] knows.
+    /// It is at this place of what [`Batch::at`] knows.
     Here(Place),
-    Bytes(Vec<u8>),
+    Encoded(Encoded),
     Failed(TaskError),
 }
 
@@ -80,9 +81,9 @@ impl Batch {
                 Source::One(future) => {
                     let given = match future.outcome() {
                         None => return Next::Await(future.clone()),
-                        Some(Ok(bytes)) => Given::Here(Place {
+                        Some(Ok(encoded)) => Given::Here(Place {
                             start: 0,
-                            len: bytes.len(),
+                            len: encoded.bytes.len(),
                         }),
                         Some(Err(error)) => Given::Failed(error.clone()),
                     };
@@ -99,7 +100,10 @@ impl Batch {
                             let is_next = order == Order::AsTheyEnd || answer.item == self.given;
                             let given = match &answer.outcome {
                                 Ok(place) if is_next => Given::Here(*place),
-                                Ok(place) => Given::Bytes(answers.bytes(*place).to_vec()),
+                                Ok(place) => Given::Encoded(Encoded {
+                                    bytes: answers.bytes(*place).to_vec(),
+                                    handles: answers.handles.clone(),
+                                }),
                                 Err(error) => Given::Failed(error.clone()),
                             };
                             if is_next {
@@ -119,15 +123,18 @@ impl Batch {
         }
     }
 
-    /// What is at a place that was given last.
-    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+    /// What is at a place that was given last, and the descriptors beside it.
+    pub(super) fn at(&self, place: Place) -> Option<(&[u8], &Handles)> {
         match &self.source {
-            Source::One(future) => match future.outcome() {
-                Some(Ok(bytes)) => bytes,
-                _ => &[],
-            },
-            Source::Many(stage) => stage.answers().map_or(&[], |answers| answers.bytes(place)),
-            Source::Over(_) => &[],
+            Source::One(future) => {
+                let encoded = future.outcome()?.as_ref().ok()?;
+                Some((&encoded.bytes, &encoded.handles))
+            }
+            Source::Many(stage) => {
+                let answers = stage.answers()?;
+                Some((answers.bytes(place), &answers.handles))
+            }
+            Source::Over(_) => None,
         }
     }
 

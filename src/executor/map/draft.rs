@@ -1,5 +1,7 @@
 //! Items on their way into a task.
 
+use crate::wire::Handles;
+
 /// How many bytes the length of an item takes, of those that are many in a frame.
 const MAX_LENGTH: usize = 5;
 
@@ -9,6 +11,8 @@ pub(super) struct Draft {
     pub(super) bytes: Vec<u8>,
     /// Where each of them ends.
     pub(super) ends: Vec<usize>,
+    /// Of the last item, which is to have a task for its own then.
+    pub(super) handles: Handles,
 }
 
 impl Draft {
@@ -51,12 +55,21 @@ impl Draft {
         }
     }
 
+    /// How many of so many of the items go into one task: the descriptors beside a payload are those of one item.
+    pub(super) fn alike(&self, count: usize) -> usize {
+        let has_other = !self.handles.is_empty() && count > 1 && count == self.len();
+        count - usize::from(has_other)
+    }
+
     /// Forgets the first items.
     pub(super) fn remove_first(&mut self, count: usize) {
         let Some(end) = count.checked_sub(1).and_then(|last| self.ends.get(last)) else {
             return;
         };
         let end = *end;
+        if count == self.len() {
+            self.handles = Handles::default();
+        }
         self.bytes.drain(..end);
         self.ends.drain(..count);
         self.ends.iter_mut().for_each(|place| *place -= end);

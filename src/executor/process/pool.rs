@@ -34,7 +34,7 @@ use crate::future::RawFuture;
 use crate::primitives::plain::{Mutex, lock};
 use crate::scheduler::{Action, Policy, Scheduler, Turn, WorkerId};
 use crate::sys::{self, Poller};
-use crate::wire::Setup;
+use crate::wire::{Encoded, Setup};
 use crate::worker::Launch;
 
 /// What is decided once, when the pool is built.
@@ -65,7 +65,7 @@ pub(super) struct Initializer {
     /// The payload of an `Initialize` frame.
     pub(super) payload: Payload,
     /// Says what is wrong with the encoded result.
-    pub(super) check: fn(&[u8]) -> Result<(), String>,
+    pub(super) check: fn(&Encoded) -> Result<(), String>,
 }
 
 /// A process pool, as its handles, its futures and its reactor share it.
@@ -240,7 +240,7 @@ impl Inner {
     }
 
     fn say_goodbye(&mut self, link: &Arc<Link>, grace: Duration, effects: &mut Effects) {
-        link.push(Header::new(Kind::Goodbye, 0, 0), &Payload::new(Vec::new()));
+        link.push(Header::new(Kind::Goodbye, 0, 0), &Payload::default());
         effects.flush(link);
         self.limit(link.worker, Limit::End, grace);
     }

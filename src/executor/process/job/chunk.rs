@@ -4,7 +4,7 @@ use crate::error::TaskError;
 use crate::executor::core::Work;
 use crate::future::{Answer, Answers, Place, Stage};
 use crate::registry::Function;
-use crate::wire::ChunkReader;
+use crate::wire::{ChunkReader, Handles};
 
 use super::Ending;
 
@@ -68,8 +68,9 @@ impl Chunk {
     }
 
     /// Some items have ended; their results are in here.
-    pub(super) fn begin_part(&mut self, payload: Vec<u8>, count: usize) {
+    pub(super) fn begin_part(&mut self, payload: Vec<u8>, handles: Handles, count: usize) {
         self.answers.payload = payload;
+        self.answers.handles = handles;
         self.answers.items.reserve(count);
     }
 
