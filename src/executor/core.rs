@@ -9,7 +9,7 @@ use crate::error::{SubmitError, TaskId};
 use crate::frame::Kind;
 use crate::future::{Host, RawFuture, Stage};
 use crate::registry::Function;
-use crate::wire::{self, ChunkWriter};
+use crate::wire::{self, ChunkWriter, Handles, handles};
 
 /// A function, and the encoded arguments of one call or of a chunk of calls.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Work {
     pub(crate) function: &'static Function,
     /// The encoded arguments of a task, or the payload of a `Chunk` frame.
     pub(crate) payload: Vec<u8>,
+    /// What travels beside it; a chunk has none.
+    pub(crate) handles: Handles,
     pub(crate) shape: Shape,
     pub(crate) options: Options,
 }
@@ -127,16 +129,29 @@ impl Work {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
     ) -> Result<Self, SubmitError> {
         let mut payload = Vec::new();
-        encode(&mut payload).map_err(|message| SubmitError::NotEncoded {
+        let (encoded, handles) = handles::collect(|| encode(&mut payload));
+        encoded.map_err(|message| SubmitError::NotEncoded {
             function: function.name,
             message,
         })?;
         Ok(Self {
             function,
             payload,
+            handles,
             shape: Shape::Task,
             options: Options::default(),
         })
+    }
+
+    /// One call, whose arguments are encoded already.
+    pub(crate) fn encoded(function: &'static Function, arguments: &[u8], handles: Handles) -> Self {
+        Self {
+            function,
+            payload: arguments.to_vec(),
+            handles,
+            shape: Shape::Task,
+            options: Options::default(),
+        }
     }
 
     /// A chunk of calls whose arguments are encoded already.
@@ -154,6 +169,7 @@ impl Work {
         Self {
             function,
             payload,
+            handles: Handles::default(),
             shape: Shape::Chunk(count),
             options: Options::default(),
         }
@@ -169,6 +185,7 @@ impl Work {
         Self {
             function,
             payload,
+            handles: Handles::default(),
             shape: Shape::Chunk(count),
             options: Options::default(),
         }

@@ -14,7 +14,7 @@ use super::retry::Options;
 use crate::error::{SubmitError, TrySubmitError};
 use crate::future::Future;
 use crate::registry::{Function, TaskFunction, assert_zero_sized, find, find_by_name};
-use crate::wire;
+use crate::wire::{self, Handles, handles};
 
 /// The typed calls, on every [`Executor`].
 ///
@@ -316,20 +316,20 @@ where
     F: TaskFunction<A, K>,
 {
     let work = Work::task(find::<F, A, K>()?, encode)?;
-    check_decodes::<F, A, K>(&work.payload)?;
+    check_decodes::<F, A, K>(&work.payload, &work.handles)?;
     Ok(work)
 }
 
 /// In debug builds: refuses arguments that encode but do not decode again, since the format does not
 /// describe itself. (`serde(untagged)`, `serde(tag)`, `skip_serializing_if` and the like.)
-pub(super) fn check_decodes<F, A, K>(arguments: &[u8]) -> Result<(), SubmitError>
+pub(super) fn check_decodes<F, A, K>(arguments: &[u8], handles: &Handles) -> Result<(), SubmitError>
 where
     F: TaskFunction<A, K>,
 {
     if !cfg!(debug_assertions) {
         return Ok(());
     }
-    match F::decode_args(arguments.into()) {
+    match handles::provide(handles, || F::decode_args(arguments.into())) {
         Ok(_) => Ok(()),
         Err(message) => Err(SubmitError::NotDecodable {
             function: find::<F, A, K>()?.name,

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::raw::RawFuture;
 use crate::error::TaskError;
+use crate::wire::{Encoded, Handles};
 
 /// The next results of a chunk.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Stage {
 pub(crate) struct Answers {
     /// Encoded results, one behind the other; what else is in it does not matter.
     pub(crate) payload: Vec<u8>,
+    /// The descriptors of the result, if that has some: it is then the only one.
+    pub(crate) handles: Handles,
     pub(crate) items: Vec<Answer>,
     /// What brings the rest; `None` if these are the last.
     pub(crate) next: Option<Stage>,
@@ -90,14 +93,23 @@ impl Stage {
     /// Sets the answers and wakes everyone who waits; call it with no lock held, as [`RawFuture::complete`].
     pub(crate) fn complete(self, answers: Answers) {
         if self.answers.set(answers).is_ok() {
-            self.future.complete(Ok(Vec::new()));
+            self.future.complete(Ok(Encoded::default()));
         }
     }
 }
 
 impl Answers {
     /// The item has this result.
-    pub(crate) fn push_result(&mut self, item: u32, mut result: Vec<u8>) {
+    pub(crate) fn push_result(&mut self, item: u32, result: impl Into<Encoded>) {
+        let Encoded {
+            bytes: mut result,
+            handles,
+        } = result.into();
+        debug_assert!(
+            self.handles.is_empty() && (handles.is_empty() || self.items.is_empty()),
+            "a result with descriptors is alone"
+        );
+        self.handles = handles;
         let place = Place {
             start: self.payload.len(),
             len: result.len(),

@@ -106,6 +106,8 @@ fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
     unknown[16] = 99;
     let mut handles = done.clone();
     handles[18] = 1;
+    let mut misplaced = passed.clone();
+    misplaced[18] = 1;
     let mut record = Header::new(Kind::Record, 0, 3);
     record.flags = FLAG_IN_TASK;
     let record = frame(record, b"said");
@@ -137,6 +139,7 @@ fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
         ("record-too-long", 6, 9, long_record.encode().to_vec()),
         ("unknown-kind", 3, 1, unknown),
         ("handles", 3, 1, handles),
+        ("handles-where-none-belong", 3, 1, misplaced),
         ("unknown-flags", 3, 1, flags),
     ]
 }

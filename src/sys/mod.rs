@@ -26,7 +26,7 @@ mod spawn;
 
 pub(crate) use cgroup::OomKills;
 pub(crate) use clock::{deadline_after, instant_at, monotonic_coarse_ns, monotonic_ns};
-pub(crate) use control::{ControlSocket, pair as control_pair};
+pub(crate) use control::{ControlSocket, is_refused_for_now, pair as control_pair};
 pub(crate) use descriptors::{
     Doorbell, PIPE_LEN, Pipe, duplicate_beside, enlarge_pipe, fork_of, is_lack_of_descriptors,
     is_open, null, pipe, read, read_to_end_of, readable, write, write_both,
@@ -43,5 +43,5 @@ pub(crate) use limits::{
     set_niceness,
 };
 pub(crate) use mapping::SharedPage;
-pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup};
+pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup, wait_for_hangup_until};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};

@@ -8,6 +8,8 @@ use postcard::{Deserializer, de_flavors, ser_flavors};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::handles;
+
 /// How much stack the decoding of one value may take.
 ///
 /// A recursive type decodes recursively, and a few megabytes of payload are enough to nest it a
@@ -69,8 +71,12 @@ impl From<postcard::Error> for CodecError {
             E::DeserializeBadEnum => "the variant of an enum does not fit 32 bits",
             // Only `Input` says this.
             E::DeserializeBadEncoding => "values are nested too deeply",
-            E::SerdeSerCustom => "the type's own `Serialize` refused the value",
-            E::SerdeDeCustom => "the type's own `Deserialize` refused the value",
+            E::SerdeSerCustom => {
+                handles::refusal().unwrap_or("the type's own `Serialize` refused the value")
+            }
+            E::SerdeDeCustom => {
+                handles::refusal().unwrap_or("the type's own `Deserialize` refused the value")
+            }
             E::CollectStrError => "the type's own `Display` failed",
             other => return Self::new(other.to_string()),
         })
@@ -93,6 +99,7 @@ pub(crate) fn encode<T: Serialize + 'static>(
         return Ok(());
     }
     let start = out.len();
+    handles::forget_refusal();
     postcard::serialize_with_flavor(value, Output(out)).map_err(|error| {
         out.truncate(start);
         error.into()
@@ -119,6 +126,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
             return Ok(value);
         }
     }
+    handles::forget_refusal();
     let mut deserializer = Deserializer::from_flavor(Input {
         rest: bytes,
         stack: stack_position(),

@@ -90,6 +90,11 @@ fn messages_are_pinned() {
         &bytes_of(&TaskFailure::ResultTooLarge { size: 1 << 32 }),
         "03 8080808010",
     );
+    let lost = TaskFailure::DescriptorsLost {
+        announced: 300,
+        came: 7,
+    };
+    golden::check(&bytes_of(&lost), "04 ac02 07");
 }
 
 #[test]
@@ -489,6 +494,8 @@ fn any_failure() -> impl Strategy<Value = TaskFailure> {
         text().prop_map(TaskFailure::ArgumentNotDecoded),
         text().prop_map(TaskFailure::ResultNotEncoded),
         any::<u64>().prop_map(|size| TaskFailure::ResultTooLarge { size }),
+        any::<(u16, u16)>()
+            .prop_map(|(announced, came)| TaskFailure::DescriptorsLost { announced, came }),
     ]
 }
 

@@ -10,8 +10,10 @@ use super::serve::Over;
 use crate::frame::{self, FLAG_LAST, Header, Kind};
 use crate::registry::Function;
 use crate::run;
-use crate::sys::{self, SharedPage};
-use crate::wire::{self, ChunkReader, Hello, ItemOutcome, PartWriter, TaskFailure};
+use crate::sys::{self, ControlSocket, SharedPage};
+use crate::wire::{
+    self, Arrived, ChunkReader, Handles, Hello, ItemOutcome, PartWriter, TaskFailure,
+};
 
 /// A chunk sends what it has finished at least this often, between two of its items: what a crash
 /// can take with it stays small.
@@ -33,6 +35,7 @@ const KEPT_BUFFER: usize = 1024 * 1024;
 /// The result pipe, and the buffer in which every frame for it is built and written at once.
 pub(super) struct Answers {
     pub(super) results: Arc<ResultPipe>,
+    pub(super) control: Arc<ControlSocket>,
     pub(super) max_frame: u64,
     pub(super) is_captured: bool,
     pub(super) buffer: Vec<u8>,
@@ -47,17 +50,29 @@ impl Answers {
         &mut self,
         function: &'static Function,
         input: Cow<'_, [u8]>,
+        beside: Arrived,
         place: &Place,
     ) -> Result<bool, Over> {
-        let outcome = self.run(function, input);
+        let outcome = self.run(function, input, beside);
         self.answer(outcome, place)
     }
 
-    /// Puts into `result` what the function gives.
-    fn run(&mut self, function: &Function, input: Cow<'_, [u8]>) -> Result<(), TaskFailure> {
+    /// Puts into `result` what the function gives; returns the descriptors beside that.
+    fn run(
+        &mut self,
+        function: &'static Function,
+        input: Cow<'_, [u8]>,
+        beside: Arrived,
+    ) -> Result<Handles, TaskFailure> {
+        let handles = match beside {
+            Arrived::All(handles) => handles,
+            Arrived::Lost { announced, came } => {
+                return Err(TaskFailure::DescriptorsLost { announced, came });
+            }
+        };
         self.result.clear();
-        run::run(function, input, &mut self.result)?;
-        fits(self.result.len(), self.max_frame)
+        let handles = run::run(function, input, handles, &mut self.result)?;
+        fits(self.result.len(), self.max_frame).map(|()| handles)
     }
 
     /// A task, or a chunk, whose arguments could not be held.
@@ -66,7 +81,11 @@ impl Answers {
         self.answer(Err(TaskFailure::ArgumentNotDecoded(message)), place)
     }
 
-    fn answer(&mut self, outcome: Result<(), TaskFailure>, place: &Place) -> Result<bool, Over> {
+    fn answer(
+        &mut self,
+        outcome: Result<Handles, TaskFailure>,
+        place: &Place,
+    ) -> Result<bool, Over> {
         self.flush_output();
         let goes_on = place.end(0, &mut self.memory);
         self.send_result(outcome, [Kind::Done, Kind::Failed], place.task, place.seq)?;
@@ -76,18 +95,21 @@ impl Answers {
     /// Sends `result`, or why there is none, each in a frame of its kind.
     fn send_result(
         &mut self,
-        outcome: Result<(), TaskFailure>,
+        outcome: Result<Handles, TaskFailure>,
         [good, bad]: [Kind; 2],
         task: u64,
         seq: u32,
     ) -> Result<(), Over> {
-        if let Err(failure) = &outcome {
-            self.result.clear();
-            failure.write_to(&mut self.result, self.max_frame);
-        }
-        let kind = if outcome.is_ok() { good } else { bad };
+        let (kind, handles) = match outcome {
+            Ok(handles) => (good, handles),
+            Err(failure) => {
+                self.result.clear();
+                failure.write_to(&mut self.result, self.max_frame);
+                (bad, Handles::default())
+            }
+        };
         let result = std::mem::take(&mut self.result);
-        let sent = self.bytes(Header::new(kind, task, seq), &result);
+        let sent = self.bytes(Header::new(kind, task, seq), &result, &handles);
         if result.capacity() <= KEPT_BUFFER {
             self.result = result;
         }
@@ -114,7 +136,7 @@ impl Answers {
         let mut items = (0u32..).zip(items).peekable();
         let mut result = Vec::new();
         // The outcome of an item that did not fit beside those before it.
-        let mut held_over: Option<(u32, Result<(), TaskFailure>)> = None;
+        let mut held_over: Option<(u32, Result<Handles, TaskFailure>)> = None;
         let mut sent_at = place.begun;
         let mut clock = Clock::new(place.begun, self.is_captured || is_prompt);
         let mut is_condemned = false;
@@ -127,6 +149,7 @@ impl Answers {
             );
             let mut part = PartWriter::new(first, &mut self.buffer);
             let mut keeps = Keeper::new(place, first, part.len());
+            let mut beside = Handles::default();
             let mut last = true;
             loop {
                 let (index, outcome) = if let Some(held_over) = held_over.take() {
@@ -142,22 +165,28 @@ impl Answers {
                         continue;
                     }
                     result.clear();
-                    let outcome = run::run(function, item.into(), &mut result);
+                    let outcome = run::run(function, item.into(), Handles::default(), &mut result);
+                    let size = result.len() + PART_OVERHEAD;
                     (
                         index,
-                        outcome.and_then(|()| fits(result.len() + PART_OVERHEAD, self.max_frame)),
+                        outcome.and_then(|handles| fits(size, self.max_frame).map(|()| handles)),
                     )
                 } else {
                     break;
                 };
                 let size = part.len() - start - frame::HEADER_LEN + result.len() + PART_OVERHEAD;
-                if part.count() > 0 && size as u64 > self.max_frame {
+                let has_handles = outcome.as_ref().is_ok_and(|handles| !handles.is_empty());
+                // The descriptors beside a part are those of one result.
+                if part.count() > 0 && (size as u64 > self.max_frame || has_handles) {
                     held_over = Some((index, outcome));
                     last = false;
                     break;
                 }
                 match outcome {
-                    Ok(()) => part.push(ItemOutcome::Value(&result)),
+                    Ok(handles) => {
+                        beside = handles;
+                        part.push(ItemOutcome::Value(&result));
+                    }
                     Err(failure) => {
                         let mut bytes = Vec::new();
                         failure.write_to(
@@ -168,14 +197,18 @@ impl Answers {
                     }
                 }
                 clock.after_item();
-                let is_due = clock.is_exact
+                let is_due = has_handles
+                    || clock.is_exact
                     || clock.now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
                 if (is_due || part.len() >= PART_BYTES) && items.peek().is_some() {
                     sent_at = clock.now;
                     last = false;
                     break;
                 }
-                keeps.keep(&part);
+                // The memory behind the page holds no descriptors; this one is sent next.
+                if !has_handles {
+                    keeps.keep(&part);
+                }
             }
             let is_empty = part.count() == 0;
             part.finish();
@@ -187,7 +220,7 @@ impl Answers {
                 ..Header::new(Kind::Part, place.task, place.seq)
             };
             if last || !is_empty {
-                self.finish(start, header)?;
+                self.finish(start, header, &beside)?;
                 // What the pipe took to take it is not the next item's time.
                 clock.read();
             }
@@ -202,8 +235,9 @@ impl Answers {
         &mut self,
         function: &'static Function,
         input: Cow<'_, [u8]>,
+        beside: Arrived,
     ) -> Result<(), Over> {
-        let outcome = self.run(function, input);
+        let outcome = self.run(function, input, beside);
         self.flush_output();
         self.send_result(outcome, [Kind::Ready, Kind::InitializerFailed], 0, 0)
     }
@@ -213,26 +247,58 @@ impl Answers {
         let start = frame::begin(&mut self.buffer);
         wire::encode(message, &mut self.buffer)
             .map_err(|error| Over::Malformed(error.to_string()))?;
-        self.finish(start, Header::new(kind, 0, 0))
+        self.finish(start, Header::new(kind, 0, 0), &Handles::default())
     }
 
     /// One frame; a payload that is not short is written from where it is.
-    pub(super) fn bytes(&mut self, header: Header, payload: &[u8]) -> Result<(), Over> {
+    pub(super) fn bytes(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        beside: &Handles,
+    ) -> Result<(), Over> {
         if payload.len() >= APART {
-            let len = payload.len() as u64;
-            let header = Header { len, ..header }.encode();
-            return Ok(self.results.write(&header, payload)?);
+            let header = Header {
+                len: payload.len() as u64,
+                handles: beside.len(),
+                ..header
+            };
+            return self.write(&header, beside, &header.encode(), payload);
         }
         self.buffer.clear();
         let start = frame::begin(&mut self.buffer);
         self.buffer.extend_from_slice(payload);
-        self.finish(start, header)
+        self.finish(start, header, beside)
+    }
+
+    /// Writes a frame that begins with these bytes and may continue in `rest`, and before it what goes beside it.
+    fn write(
+        &self,
+        header: &Header,
+        beside: &Handles,
+        bytes: &[u8],
+        rest: &[u8],
+    ) -> Result<(), Over> {
+        match beside.is_empty() {
+            true => self.results.write(bytes, rest)?,
+            false => {
+                self.results
+                    .write_beside(&self.control, header, beside, bytes, rest)?;
+            }
+        }
+        Ok(())
     }
 
     /// Completes the frame at `start` and writes it.
-    fn finish(&mut self, start: usize, header: Header) -> Result<(), Over> {
+    fn finish(&mut self, start: usize, header: Header, beside: &Handles) -> Result<(), Over> {
+        let header = Header {
+            handles: beside.len(),
+            ..header
+        };
         frame::finish(&mut self.buffer, start, header);
-        self.results.write(&self.buffer, &[])?;
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write(&header, beside, &buffer, &[])?;
+        self.buffer = buffer;
         if self.buffer.capacity() > KEPT_BUFFER {
             self.buffer = Vec::new();
         }

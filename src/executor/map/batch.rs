@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::TaskError;
 use crate::executor::core::Promises;
 use crate::future::{Answer, Answers, Place, RawFuture, Stage};
-use crate::wire::value_at;
+use crate::wire::{Encoded, Handles, value_at};
 
 /// The items of one task.
 pub(super) struct Batch {
@@ -40,9 +40,9 @@ enum Source {
 
 /// The result of an item.
 pub(super) enum Given {
-    /// It is at this place of what [`Batch::bytes`] knows.
+    /// It is at this place of what [`Batch::at`] knows.
     Here(Place),
-    Bytes(Vec<u8>),
+    Encoded(Encoded),
     Failed(TaskError),
 }
 
@@ -92,9 +92,9 @@ impl Batch {
                 Source::One(future) => {
                     let given = match future.outcome() {
                         None => return Next::Await(future.clone()),
-                        Some(Ok(bytes)) => Given::Here(Place {
+                        Some(Ok(encoded)) => Given::Here(Place {
                             start: 0,
-                            len: bytes.len(),
+                            len: encoded.bytes.len(),
                         }),
                         Some(Err(error)) => Given::Failed(error.clone()),
                     };
@@ -110,7 +110,10 @@ impl Batch {
                             let is_next = order == Order::AsTheyEnd || item == self.given;
                             let given = match outcome {
                                 Ok(place) if is_next => Given::Here(place),
-                                Ok(place) => Given::Bytes(answers.bytes(place).to_vec()),
+                                Ok(place) => Given::Encoded(Encoded {
+                                    bytes: answers.bytes(place).to_vec(),
+                                    handles: answers.handles.clone(),
+                                }),
                                 Err(error) => Given::Failed(error.clone()),
                             };
                             if is_next {
@@ -130,7 +133,7 @@ impl Batch {
         }
     }
 
-    /// The next result, if it stands behind the one before and is not the last.
+    /// The next result, if it stands behind the one before and is not the last; it has no descriptors beside it.
     #[inline]
     pub(super) fn next_of_run(&mut self, order: Order) -> Option<&[u8]> {
         let Source::Many(stage) = &self.source else {
@@ -139,7 +142,9 @@ impl Batch {
         if self.given + 1 >= self.count || !self.early.is_empty() {
             return None;
         }
-        let answers = stage.answers()?;
+        let answers = stage
+            .answers()
+            .filter(|answers| answers.handles.is_empty())?;
         let Some(Answer::Values { item, .. }) = answers.items.get(self.looked_at.answers) else {
             return None;
         };
@@ -151,15 +156,18 @@ impl Batch {
         outcome.ok().map(|place| answers.bytes(place))
     }
 
-    /// What is at a place that was given last.
-    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+    /// What is at a place that was given last, and the descriptors beside it.
+    pub(super) fn at(&self, place: Place) -> Option<(&[u8], &Handles)> {
         match &self.source {
-            Source::One(future) => match future.outcome() {
-                Some(Ok(bytes)) => bytes,
-                _ => &[],
-            },
-            Source::Many(stage) => stage.answers().map_or(&[], |answers| answers.bytes(place)),
-            Source::Over(_) => &[],
+            Source::One(future) => {
+                let encoded = future.outcome()?.as_ref().ok()?;
+                Some((&encoded.bytes, &encoded.handles))
+            }
+            Source::Many(stage) => {
+                let answers = stage.answers()?;
+                Some((answers.bytes(place), &answers.handles))
+            }
+            Source::Over(_) => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Items on their way into a task.
 
-use crate::wire::{ItemStart, begin_item, first_item};
+use crate::wire::{Handles, ItemStart, begin_item, first_item};
 
 /// Encoded items, as a chunk has them: one behind the other, each with its length in front.
 #[derive(Default)]
@@ -11,6 +11,8 @@ pub(super) struct Draft {
     last: usize,
     /// The one that is being encoded.
     begun: Option<ItemStart>,
+    /// Of the last item, which is to have a task for its own then.
+    pub(super) handles: Handles,
 }
 
 impl Draft {
@@ -72,8 +74,17 @@ impl Draft {
         }
     }
 
+    /// How many of so many of the items go into one task: the descriptors beside a payload are those of one item.
+    pub(super) fn alike(&self, count: usize) -> usize {
+        let has_other = !self.handles.is_empty() && count > 1 && count == self.len();
+        count - usize::from(has_other)
+    }
+
     /// Forgets the first items: all, or all but the last.
     pub(super) fn remove_first(&mut self, count: usize) {
+        if count >= self.len {
+            self.handles = Handles::default();
+        }
         self.bytes.drain(..self.end_of(count));
         self.len -= count.min(self.len);
         self.last = 0;

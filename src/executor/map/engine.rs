@@ -18,11 +18,12 @@ use crate::executor::gate::Entering;
 use crate::executor::retry::Options;
 use crate::future::{Place, RawFuture, Seat, Timer, Watch};
 use crate::registry::Function;
+use crate::wire::Handles;
 
 /// What came from the input.
 pub(super) enum Pulled<E> {
-    /// An item, whose encoded arguments have been appended.
-    Item,
+    /// An item, whose encoded arguments have been appended, and the descriptors beside them.
+    Item(Handles),
     /// An item that cannot be sent.
     Refused(SubmitError),
     /// An input that was an error itself.
@@ -393,8 +394,8 @@ impl<I: Iterator, E> Engine<I, E> {
         Ended::Item(given)
     }
 
-    /// The result at a place that was given last.
-    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+    /// The result at a place that was given last, and the descriptors beside it.
+    pub(super) fn at(&self, place: Place) -> (&[u8], Handles) {
         let front = || match self.window.front() {
             Some(Entry::Batch(batch)) => Some(batch),
             _ => None,
@@ -404,7 +405,10 @@ impl<I: Iterator, E> Engine<I, E> {
             unordered.batches.get(&unordered.ready?)
         };
         let batch = self.giving.as_ref().or_else(ready).or_else(front);
-        batch.map_or(&[], |batch| batch.bytes(place))
+        let there = batch.and_then(|batch| batch.at(place));
+        there.map_or_else(Default::default, |(bytes, handles)| {
+            (bytes, handles.clone())
+        })
     }
 
     /// The deadline has passed: the last item, and the end of the rest.

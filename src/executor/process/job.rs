@@ -12,7 +12,7 @@ use self::chunk::Chunk;
 pub(super) use self::ends::{Death, run_time};
 use self::ends::{after_attempts, again};
 use super::link::Payload;
-use super::message::{Part, Run};
+use super::message::{Failure, Part, Run};
 use crate::error::{TaskError, TaskId, TimeLimitKind};
 use crate::executor::core::{Promises, Work};
 use crate::executor::gate::Permit;
@@ -21,7 +21,7 @@ use crate::frame::{FLAG_PROMPT, Header, Kind};
 use crate::future::{Answer, Answers, Outcome, RawFuture, Stage};
 use crate::registry::Function;
 use crate::scheduler::{Cause, Verdict};
-use crate::wire::{TaskFailure, is_err};
+use crate::wire::{Encoded, Handles, TaskFailure, is_err};
 
 /// What is to be told, once no lock is held.
 pub(super) type Endings = SmallVec<[Ending; 2]>;
@@ -114,7 +114,7 @@ impl Job {
         let has_extras = timeout.is_some() || deadline.is_some() || retry.is_some();
         Self {
             function: work.function,
-            payload: Payload::new(work.payload),
+            payload: Payload::new(work.payload, work.handles),
             kind: work.shape.kind(),
             promised: Promised::Nobody,
             is_cancelled: false,
@@ -180,7 +180,7 @@ impl Job {
     /// The answer of a worker that lives on.
     pub(super) fn answer(
         &mut self,
-        outcome: Result<Vec<u8>, TaskFailure>,
+        outcome: Result<Encoded, Failure>,
         pid: u32,
         max_frame: u64,
         endings: &mut Endings,
@@ -214,12 +214,13 @@ impl Job {
             first,
             payload,
             count,
+            handles,
             runs,
             is_last,
         } = part;
         let checked = chunk.check_part(first, count, is_last);
         if checked.is_ok() {
-            chunk.begin_part(payload);
+            chunk.begin_part(payload, handles);
             // Whether a result may be a reason to try its item again.
             let is_fault = self.retry().is_some() && self.function.returns_result;
             for run in runs {
@@ -364,7 +365,7 @@ impl Job {
             self.promised = Promised::Nobody;
             return Next::Nothing;
         };
-        self.payload = Payload::new(payload);
+        self.payload = Payload::new(payload, Handles::default());
         // Those that have not been tried yet need not wait for the others' pause.
         let pause = if tried == 0 {
             Some(Duration::ZERO)
@@ -400,18 +401,20 @@ impl Job {
     }
 
     /// What is wrong with an outcome, as far as trying again is concerned.
-    fn fault(&self, outcome: &Result<Vec<u8>, TaskFailure>) -> Option<Fault> {
+    fn fault(&self, outcome: &Result<Encoded, Failure>) -> Option<Fault> {
         match outcome {
             Err(failure) => fault_of(failure),
-            Ok(result) if self.function.returns_result && is_err(result) => Some(Fault::Error),
+            Ok(result) if self.function.returns_result && is_err(&result.bytes) => {
+                Some(Fault::Error)
+            }
             Ok(_) => None,
         }
     }
 }
 
-fn fault_of(failure: &TaskFailure) -> Option<Fault> {
+fn fault_of(failure: &Failure) -> Option<Fault> {
     match failure {
-        TaskFailure::Panicked { .. } => Some(Fault::Panic),
+        Failure::Told(TaskFailure::Panicked { .. }) => Some(Fault::Panic),
         _ => None,
     }
 }

@@ -35,7 +35,7 @@ use crate::primitives::plain::{Mutex, lock};
 use crate::registry::Function;
 use crate::scheduler::{Action, Policy, Scheduler, Turn, WorkerId};
 use crate::sys::{self, Poller};
-use crate::wire::Setup;
+use crate::wire::{Encoded, Setup};
 use crate::worker::Launch;
 
 /// What is decided once, when the pool is built.
@@ -66,7 +66,7 @@ pub(super) struct Initializer {
     /// Its encoded arguments.
     pub(super) payload: Payload,
     /// Says what is wrong with the encoded result.
-    pub(super) check: fn(&[u8]) -> Result<(), String>,
+    pub(super) check: fn(&Encoded) -> Result<(), String>,
 }
 
 /// A process pool, as its handles, its futures and its reactor share it.
@@ -241,11 +241,7 @@ impl Inner {
     }
 
     fn say_goodbye(&mut self, link: &Arc<Link>, grace: Duration, effects: &mut Effects) {
-        link.push(
-            Header::new(Kind::Goodbye, 0, 0),
-            &Payload::new(Vec::new()),
-            None,
-        );
+        link.push(Header::new(Kind::Goodbye, 0, 0), &Payload::default(), None);
         effects.flush(link);
         self.limit(link.worker, Limit::End, grace);
     }

@@ -7,6 +7,7 @@ use crate::error::{SubmitError, TaskError};
 use crate::executor::core::Work;
 use crate::executor::gate::Permit;
 use crate::executor::map::batch::{Batch, Given};
+use crate::wire::Handles;
 
 /// How many tasks per worker are submitted ahead, unless [`Map::buffersize`](crate::Map::buffersize) says otherwise: enough to
 /// keep every pipe full of short tasks.
@@ -120,13 +121,20 @@ impl<I: Iterator, E> Engine<I, E> {
             return;
         };
         let mut is_at_end = false;
-        while self.draft.len() < chunksize && self.after_draft.is_none() && !is_at_end {
+        while self.draft.len() < chunksize
+            && self.draft.handles.is_empty()
+            && self.after_draft.is_none()
+            && !is_at_end
+        {
             if !is_chosen && self.draft.size() >= enough {
                 break;
             }
             let draft = &mut self.draft;
             match panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, draft.begin()))) {
-                Ok(Pulled::Item) => draft.finish(),
+                Ok(Pulled::Item(handles)) => {
+                    draft.finish();
+                    draft.handles = handles;
+                }
                 Ok(Pulled::Refused(error)) => self.after_draft = Some(refused(error)),
                 Ok(Pulled::Error(error)) => self.after_draft = Some(Ended::Input(error)),
                 Ok(Pulled::End) => is_at_end = true,
@@ -152,14 +160,16 @@ impl<I: Iterator, E> Engine<I, E> {
             Chunks::Of(_) => self.draft.len(),
             Chunks::Taking(_) => self.draft.fitting(self.executor.0.max_frame()),
         };
+        let count = self.draft.alike(count);
         let begun = entered.and_then(|permit| {
             let function = self.function.clone()?;
             let work = if count == 1 {
-                let copy = |out: &mut Vec<u8>| {
-                    out.extend_from_slice(self.draft.first());
-                    Ok(())
+                // Of the last item, if that is this one.
+                let handles = match self.draft.len() {
+                    1 => std::mem::take(&mut self.draft.handles),
+                    _ => Handles::default(),
                 };
-                Work::task(function, copy)?
+                Work::encoded(function, self.draft.first(), handles)
             } else {
                 let items = u32::try_from(count).unwrap_or(u32::MAX);
                 Work::chunk_of(function, items, self.draft.items(count))

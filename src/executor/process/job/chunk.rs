@@ -4,7 +4,7 @@ use crate::error::TaskError;
 use crate::executor::core::Work;
 use crate::future::{Answer, Answers, Place, Stage};
 use crate::registry::Function;
-use crate::wire::{ChunkReader, is_err, value_at};
+use crate::wire::{ChunkReader, Handles, is_err, value_at};
 
 use super::Ending;
 
@@ -68,8 +68,9 @@ impl Chunk {
     }
 
     /// Some items have ended; their results are in here.
-    pub(super) fn begin_part(&mut self, payload: Vec<u8>) {
+    pub(super) fn begin_part(&mut self, payload: Vec<u8>, handles: Handles) {
         self.answers.payload = payload;
+        self.answers.handles = handles;
     }
 
     /// The result that stands there, in what [`begin_part`](Self::begin_part) was given, which has been checked; where it ends;

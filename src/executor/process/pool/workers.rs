@@ -13,6 +13,7 @@ use crate::frame::{Header, Kind};
 use crate::primitives::plain::lock;
 use crate::scheduler::{Action, Scheduler, Turn, WorkerId};
 use crate::sys;
+use crate::wire::Encoded;
 
 /// How long a worker may live on when its result pipe has come to its end. The process closes it when
 /// it ends, a moment before it can be seen to have ended: how it ended is worth waiting for.
@@ -125,8 +126,8 @@ impl Pool {
         self.callbacks.finish();
         self.output.thread.finish();
         // Done before, unless the reactor ended before the workers were ready.
-        self.ready.complete(Ok(Vec::new()));
-        self.ended.complete(Ok(Vec::new()));
+        self.ready.complete(Ok(Encoded::default()));
+        self.ended.complete(Ok(Encoded::default()));
     }
 
     /// A worker is no more; what it sent has been brought.
