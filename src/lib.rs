@@ -290,6 +290,8 @@
 //! arguments decode again. A `Vec<u8>` that is an argument or the result is copied in one go; inside of
 //! another type, `serde_bytes` makes it fast.
 //!
+//! An open file, a socket or an end of a pipe travels as a [`Descriptor`], which can stand anywhere in an argument or a result.
+//!
 //! # Async functions
 //!
 //! An `async fn` is driven by the worker's main thread, one task at a time. One that needs a particular
@@ -314,7 +316,7 @@
 //!
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
-//! * Forking: workers start anew, and share no memory and no open files with this process.
+//! * Forking: workers start anew, and share no memory with this process, and no open files but those that are passed as a [`Descriptor`].
 //! * `Process`, queues, pipes, locks, shared memory and managers of `multiprocessing`.
 //! * More than one machine.
 //!
@@ -339,6 +341,7 @@ mod failure;
 mod json;
 mod frame;
 mod wire;
+mod descriptor;
 mod record;
 mod registry;
 mod run;
@@ -358,6 +361,7 @@ pub mod fuzzing;
 pub mod when_things_go_wrong {}
 
 pub use context::is_cancelled;
+pub use descriptor::Descriptor;
 pub use executor::{
     Call, Executor, ExecutorExt, InitializerOutput, InlineExecutor, Map, OutputLine, OutputStream,
     ProcessPoolExecutor, ProcessPoolExecutorBuilder, Retry, Shutdown, Stdio, ThreadPoolExecutor,
@@ -378,7 +382,7 @@ pub use worker::{in_worker, init};
 
 pub use error::{
     BuildError, EndOfWorker, Panic, ShutdownError, SubmitError, TaskError, TaskId, TimeLimit,
-    TimeLimitKind, TrySubmitError, WorkerLost,
+    TimeLimitKind, Travelling, TrySubmitError, WorkerLost,
 };
 pub use future::{
     AsCompleted, AsCompletedTimeout, Awaiting, Completes, Future, Kill, Promise, ReturnWhen,

@@ -13,7 +13,7 @@ mod worker;
 
 pub use build::{BuildError, ShutdownError};
 pub use submit::{SubmitError, TrySubmitError};
-pub use task::{Panic, TaskError, TaskId, TimeLimit, TimeLimitKind};
+pub use task::{Panic, TaskError, TaskId, TimeLimit, TimeLimitKind, Travelling};
 pub use worker::{EndOfWorker, WorkerLost};
 
 use worker::write_attempts;

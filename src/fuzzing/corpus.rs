@@ -106,6 +106,8 @@ fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
     unknown[16] = 99;
     let mut handles = done.clone();
     handles[18] = 1;
+    let mut misplaced = passed.clone();
+    misplaced[18] = 1;
     let mut record = Header::new(Kind::Record, 0, 3);
     record.flags = FLAG_IN_TASK;
     let record = frame(record, b"said");
@@ -137,6 +139,7 @@ fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
         ("record-too-long", 6, 9, long_record.encode().to_vec()),
         ("unknown-kind", 3, 1, unknown),
         ("handles", 3, 1, handles),
+        ("handles-where-none-belong", 3, 1, misplaced),
         ("unknown-flags", 3, 1, flags),
     ]
 }
@@ -208,8 +211,8 @@ fn message_seeds() -> Vec<(&'static str, u8, Vec<u8>)> {
     writer.push(ItemOutcome::Cancelled);
     writer.finish();
     let mut task = Vec::new();
-    wire::encode_function(300, &mut task);
     task.extend(bytes_of(&("hi".to_owned(), vec![1u8, 2, 3], Some(-2i64))));
+    task.extend(wire::encode_function(300));
     let record = Record {
         facade: Facade::Log,
         level: Level::Warn,

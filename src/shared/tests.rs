@@ -379,24 +379,29 @@ fn memory_with_a_name_is_found_by_it_and_goes_with_its_last_user() {
 }
 
 #[test]
-fn a_message_with_a_handle_is_a_user() {
+fn memory_with_a_name_arrives_as_a_user_of_its_own() {
     let name = name();
     let memory = SharedMemory::create(&name, 10).unwrap();
     let mut bytes = Vec::new();
     let (encoded, descriptors) = handles::collect(|| encode(&memory, &mut bytes));
     encoded.unwrap();
+    let receive = || handles::provide(&descriptors, || decode::<SharedMemory>(&bytes)).unwrap();
+    let (one, two) = (receive(), receive());
     drop(memory);
-    assert!(file_of(&name).exists());
-    let receive = || handles::provide(&descriptors, || decode::<SharedMemory>(&bytes));
-    let (one, two) = (receive().unwrap(), receive().unwrap());
-    drop(descriptors);
     let three = twin(&one);
     three.write(0, b"x").unwrap();
     drop((one, three));
     assert_eq!(two.read_value::<u8>(0).unwrap(), b'x');
     assert!(file_of(&name).exists());
     drop(two);
+    // The message is still there, and is no user. What arrives is the memory.
     assert!(!file_of(&name).exists());
+    let late = receive();
+    assert_eq!(late.read_value::<u8>(0).unwrap(), b'x');
+    let new = SharedMemory::create(&name, 10).unwrap();
+    drop(late);
+    assert!(file_of(&name).exists());
+    drop(new);
 }
 
 #[test]

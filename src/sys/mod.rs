@@ -30,11 +30,11 @@ mod segment;
 mod spawn;
 
 pub(crate) use cgroup::OomKills;
-pub(crate) use clock::{Deadline, deadline_after, instant_at, monotonic_ns};
-pub(crate) use control::{ControlSocket, pair as control_pair};
+pub(crate) use clock::{Deadline, deadline_after, instant_at, monotonic_coarse_ns, monotonic_ns};
+pub(crate) use control::{ControlSocket, is_refused_for_now, pair as control_pair};
 pub(crate) use descriptors::{
     Doorbell, PIPE_LEN, Pipe, duplicate_beside, enlarge_pipe, fork_of, is_lack_of_descriptors,
-    is_open, null, pipe, read, readable, write,
+    is_open, null, pipe, read, read_to_end_of, readable, write, write_both,
 };
 pub(crate) use futex::{futex_wait, futex_wake_all};
 pub(crate) use host::{
@@ -50,7 +50,7 @@ pub(crate) use limits::{
 };
 pub(crate) use mapping::SharedPage;
 pub(crate) use named::{NamedFile, remove_abandoned, unlink_named};
-pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup};
+pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup, wait_for_hangup_until};
 pub(crate) use robust::{Header, Held, LockedMapping, MutexError, Owner};
 pub(crate) use sealed::{SealedBytes, seal, unsealed_file};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
