@@ -292,6 +292,11 @@
 //!
 //! An open file, a socket or an end of a pipe travels as a [`Descriptor`], which can stand anywhere in an argument or a result.
 //!
+//! # Locks and shared memory
+//!
+//! [`sync`] has locks, semaphores, events, conditions and barriers between processes, and [`shared`] values, arrays and bytes. They
+//! are handles, and travel as arguments and results, or as parts of those.
+//!
 //! # Async functions
 //!
 //! An `async fn` is driven by the worker's main thread, one task at a time. One that needs a particular
@@ -317,7 +322,7 @@
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
 //! * Forking: workers start anew, and share no memory with this process, and no open files but those that are passed as a [`Descriptor`].
-//! * `Process`, queues, pipes, locks, shared memory and managers of `multiprocessing`.
+//! * `Process`, queues, pipes and managers of `multiprocessing`.
 //! * More than one machine.
 //!
 //! A worker is a wall against accidents. It has all the rights of this process: it is not a sandbox.

@@ -35,9 +35,9 @@
 //! # Where they work
 //!
 //! Between processes of one machine and one PID namespace: an owner is known by the number of its thread. After a `fork` the
-//! child does not own what its parent does; guards that it inherits do nothing but close that handle for it. A process that
-//! overwrites this memory can keep others waiting, or let two in at a time, or have the others told that a lock is
-//! [broken](LockError::Broken); it cannot do anything else to them.
+//! child does not own what its parent does, and a lock that was held then is [broken](LockError::Broken) in the child. A process that
+//! overwrites this memory can keep others waiting, or let two in at a time, or have the others told that a lock is broken, but it
+//! cannot make them read or write elsewhere.
 //!
 //! # The protocol
 //!

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use procession::sync::{Lock, LockError, RLock};
+
 use crate::pool;
-use crate::support::{Case, awaiting, tests, until};
+use crate::support::{Case, awaiting, exit_at_once, in_a_fork, tests, until};
 use crate::tasks::{All, Wait, hand_on, hold, increment, notify, pass, touch, wait_for};
 
 pub(crate) fn tests() -> Vec<Case> {
@@ -14,6 +16,7 @@ pub(crate) fn tests() -> Vec<Case> {
         who_holds_a_lock_in_another_process_is_told,
         whoever_waits_in_another_process_goes_on,
         parties_in_several_processes_go_in_lockstep,
+        a_forked_child_does_not_own_what_its_parent_does,
     ]
 }
 
@@ -118,4 +121,21 @@ fn parties_in_several_processes_go_in_lockstep() {
         let distinct: BTreeSet<u32> = indices.iter().map(|party| party[round]).collect();
         assert_eq!(distinct, (0..4).collect());
     }
+}
+
+fn a_forked_child_does_not_own_what_its_parent_does() {
+    let (lock, rlock) = (Lock::new().unwrap(), RLock::new().unwrap());
+    let mut guards = Some((lock.lock().unwrap(), rlock.lock().unwrap()));
+    let code = in_a_fork(|| {
+        let is_refused = lock.try_lock().is_err() && rlock.try_lock().is_err();
+        drop(guards.take());
+        let is_broken = matches!(lock.try_lock(), Err(LockError::Broken));
+        if !is_refused || !is_broken || !lock.is_locked() {
+            exit_at_once(1);
+        }
+    });
+    assert_eq!(code, 0);
+    assert!(lock.is_locked() && rlock.is_locked());
+    drop(guards);
+    drop((lock.try_lock().unwrap(), rlock.try_lock().unwrap()));
 }
