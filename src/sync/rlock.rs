@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{LockError, Room};
 use crate::sys::{Deadline, Held, LockedMapping, MutexError};
@@ -45,9 +46,13 @@ struct Mine {
     guards: usize,
 }
 
+/// Not dropped with the thread, either, so that it is there up to its very end, and costs no look whether it is. It
+/// has nothing on the heap when the thread has no locks.
+type List = ManuallyDrop<SmallVec<[Mine; 2]>>;
+
 thread_local! {
     /// Those that this thread has.
-    static MINE: RefCell<Vec<Mine>> = const { RefCell::new(Vec::new()) };
+    static MINE: RefCell<List> = RefCell::default();
 }
 
 impl RLock {
@@ -112,8 +117,7 @@ impl RLock {
             id,
             _not_send: PhantomData,
         };
-        let again = MINE.try_with(|mine| {
-            let mut mine = mine.borrow_mut();
+        let again = MINE.with_borrow_mut(|mine| {
             let known = mine.iter_mut().find(|known| known.id == id)?;
             // A forked child has the list of the thread that forked, but not its locks.
             let owner = known.held.mapping().owner();
@@ -122,10 +126,9 @@ impl RLock {
             Some(is_mine)
         });
         match again {
-            Ok(Some(true)) => return Ok(guard()),
-            Ok(None) => {}
-            // Or this is the very end of a thread, which has no list any more.
-            Ok(Some(false)) | Err(_) => return Err(LockError::Broken),
+            Some(true) => return Ok(guard()),
+            None => {}
+            Some(false) => return Err(LockError::Broken),
         }
         let held = take(&self.room.mapping).map_err(refuse)?;
         let owner_died = held.owner_died();
@@ -161,14 +164,20 @@ pub struct RLockGuard {
 
 impl Drop for RLockGuard {
     fn drop(&mut self) {
-        let last = MINE.try_with(|mine| {
-            let mut mine = mine.borrow_mut();
+        let last = MINE.with_borrow_mut(|mine| {
             let at = mine.iter().position(|known| known.id == self.id)?;
             mine[at].guards -= 1;
-            (mine[at].guards == 0).then(|| mine.swap_remove(at))
+            if mine[at].guards > 0 {
+                return None;
+            }
+            let last = mine.swap_remove(at);
+            if mine.is_empty() && mine.spilled() {
+                mine.shrink_to_fit();
+            }
+            Some(last)
         });
-        // The list's borrow is over.
-        if let Ok(Some(last)) = last {
+        // The list is not borrowed any more.
+        if let Some(last) = last {
             drop(ManuallyDrop::into_inner(last.held));
         }
     }
