@@ -25,7 +25,7 @@ mod poll;
 mod spawn;
 
 pub(crate) use cgroup::OomKills;
-pub(crate) use clock::{deadline_after, instant_at, monotonic_coarse_ns, monotonic_ns};
+pub(crate) use clock::{deadline_after, instant_at, monotonic_ns};
 pub(crate) use control::{ControlSocket, is_refused_for_now, pair as control_pair};
 pub(crate) use descriptors::{
     Doorbell, PIPE_LEN, Pipe, duplicate_beside, enlarge_pipe, fork_of, is_lack_of_descriptors,
