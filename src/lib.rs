@@ -351,6 +351,8 @@ mod scheduler;
 mod sys;
 mod worker;
 mod executor;
+pub mod sync;
+pub mod shared;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
