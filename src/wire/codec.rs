@@ -1,6 +1,7 @@
 //! Values to payloads and back: postcard, with a short cut for bytes.
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::fmt;
 
 use postcard::{Deserializer, de_flavors, ser_flavors};
@@ -19,6 +20,18 @@ const MAX_STACK: usize = 512 * 1024;
 /// stack (a `Deserialize` that runs on one of its own, or locals that a sanitizer moved to the
 /// heap), and says nothing.
 const OTHER_STACK: usize = 64 * 1024 * 1024;
+
+thread_local! {
+    /// Why a type of this crate last refused a value of its own; see [`refusal`].
+    static REFUSAL: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// What a `Serialize` or `Deserialize` of this crate says when it refuses a value. postcard drops
+/// what serde's `custom` is given; this text is in the error of [`encode`] or [`decode`] all the same.
+pub(crate) fn refusal(why: &'static str) -> &'static str {
+    REFUSAL.set(Some(why));
+    why
+}
 
 /// Why a value was not encoded, or bytes not decoded.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,6 +65,11 @@ impl From<postcard::Error> for CodecError {
     #[cold]
     fn from(error: postcard::Error) -> Self {
         use postcard::Error as E;
+        if let E::SerdeSerCustom | E::SerdeDeCustom = error
+            && let Some(why) = REFUSAL.take()
+        {
+            return Self::new(why);
+        }
         Self::new(match error {
             E::WontImplement | E::NotYetImplemented => {
                 "its type needs a format that describes itself (untagged, internally tagged and flattened types do)"
@@ -92,6 +110,7 @@ pub(crate) fn encode<T: Serialize + 'static>(
         return Ok(());
     }
     let start = out.len();
+    REFUSAL.set(None);
     postcard::serialize_with_flavor(value, Output(out)).map_err(|error| {
         out.truncate(start);
         error.into()
@@ -122,6 +141,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
             return Ok(value);
         }
     }
+    REFUSAL.set(None);
     let mut deserializer = Deserializer::from_flavor(Input {
         rest: bytes,
         stack: stack_position(),

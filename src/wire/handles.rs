@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
+use super::codec::refusal;
+
 /// The most descriptors that one payload can have: what a frame's header can say.
 pub(crate) const MAX_HANDLES: usize = u16::MAX as usize;
 
@@ -133,7 +135,9 @@ impl Serialize for Handle {
             }
             Ok(place as u16)
         });
-        place.map_err(ser::Error::custom)?.serialize(serializer)
+        place
+            .map_err(|why| ser::Error::custom(refusal(why)))?
+            .serialize(serializer)
     }
 }
 
@@ -149,7 +153,9 @@ impl<'de> Deserialize<'de> for Handle {
                 .cloned()
                 .ok_or("a descriptor was named that did not come along")
         });
-        handle.map(Self).map_err(de::Error::custom)
+        handle
+            .map(Self)
+            .map_err(|why| de::Error::custom(refusal(why)))
     }
 }
 
@@ -181,7 +187,8 @@ mod tests {
     #[test]
     fn a_descriptor_is_refused_where_it_cannot_travel() {
         let mut bytes = Vec::new();
-        assert!(encode(&null(), &mut bytes).is_err());
+        let refused = encode(&null(), &mut bytes).unwrap_err();
+        assert!(refused.to_string().contains("a descriptor"), "{refused}");
         assert!(bytes.is_empty());
         assert!(
             serde_json::to_string(&null())

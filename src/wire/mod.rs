@@ -14,7 +14,7 @@ mod record;
 pub(crate) use chunk::PartItem;
 pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWriter, part_of};
 pub(crate) use codec::{
-    CodecError, decode, decode_function, decode_prefix, encode, encode_function, is_err,
+    CodecError, decode, decode_function, decode_prefix, encode, encode_function, is_err, refusal,
 };
 pub(crate) use handles::{Handle, Handles};
 pub(crate) use message::{
