@@ -348,6 +348,7 @@ mod scheduler;
 mod sys;
 mod worker;
 mod executor;
+pub mod pipe;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -364,6 +365,7 @@ pub use executor::{
 pub use failure::Failure;
 #[cfg(feature = "json")]
 pub use json::Json;
+pub use pipe::pipe;
 #[cfg(feature = "macros")]
 pub use procession_macros::{main, task};
 pub use registry::{TaskFunction, set_worker_runtime};

@@ -14,7 +14,7 @@ use rustix::net::{
 use super::descriptors::{duplicate_beside, off_standard};
 
 /// How many descriptors one message can carry (`SCM_MAX_FD` of Linux).
-const MAX_PASSED: usize = 253;
+pub(super) const MAX_PASSED: usize = 253;
 
 /// The longest message that is received. The longest that is sent names a few hundred descriptors.
 const MAX_MESSAGE: usize = 16 * 1024;

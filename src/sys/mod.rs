@@ -21,6 +21,7 @@ mod descriptors;
 mod host;
 mod limits;
 mod mapping;
+mod packets;
 mod poll;
 mod spawn;
 
@@ -43,5 +44,9 @@ pub(crate) use limits::{
     set_niceness,
 };
 pub(crate) use mapping::SharedPage;
-pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup};
+pub(crate) use packets::{
+    MAX_BESIDE, has_ended, is_gone, is_packet_socket, longest_packet, packet_pair, receive_packet,
+    send_packet,
+};
+pub(crate) use poll::{Poller, Ready, wait_among, wait_for, wait_for_hangup, wait_for_room_until};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
