@@ -92,8 +92,11 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     seeds
 }
 
+/// How many descriptors are beside a packet, and its bytes.
+type Packet = (u8, Vec<u8>);
+
 /// Name, choice of `max_message`, and packets with how many descriptors are beside each.
-fn packet_seeds() -> Vec<(&'static str, u8, Vec<(u8, Vec<u8>)>)> {
+fn packet_seeds() -> Vec<(&'static str, u8, Vec<Packet>)> {
     const FIRST: u8 = 1;
     const LAST: u8 = 2;
     const ABANDONED: u8 = 8;

@@ -95,7 +95,7 @@ impl<S, R> Connection<S, R> {
 impl<S: Serialize + 'static, R> Connection<S, R> {
     /// Sends a value. Blocks while the connection is full of what the other end has not received.
     ///
-    /// It holds about 200 KiB, or some hundreds of short messages; a longer message returns when the rest
+    /// It holds some hundreds of short messages, or some hundreds of KiB; a longer message returns when the rest
     /// fits. That the message was sent does not say that it was received.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::assembler::Assembler;
-use super::packet::{HEADER_LEN, MAX_PART};
+use super::packet::{HEADER_LEN, MAX_PART, Tag};
 use super::reactor::{Seat, Watch};
 use super::turn::Turn;
 use crate::sys::{deadline_after, longest_packet, packet_pair};
@@ -65,9 +65,9 @@ pub(super) struct End {
     /// How much of a message goes into one packet: less than [`MAX_PART`] where the system gives sockets
     /// little room.
     pub(super) part: usize,
-    /// What tells its packets from those of other copies of the same end, in whatever process: a random
-    /// number, so that nobody has to be asked.
-    pub(super) number: u32,
+    /// What tells its messages from those of other copies of the same end, in whatever process: a number of its own, and
+    /// the first one of its messages. Both are random, so that nobody has to be asked.
+    pub(super) tag: Tag,
     /// Held while a message of several packets is sent: how many there were.
     pub(super) sending: Turn<u32>,
     /// Held while somebody receives: what has come in part.
@@ -76,6 +76,7 @@ pub(super) struct End {
 
 impl End {
     pub(super) fn new(socket: Handle, direction: Direction, max_message: u64) -> Self {
+        let random = RandomState::new().build_hasher().finish();
         let part = longest_packet(&socket).saturating_sub(HEADER_LEN);
         Self {
             watch: OnceLock::new(),
@@ -83,7 +84,10 @@ impl End {
             direction,
             max_message: AtomicU64::new(max_message),
             part: part.clamp(1, MAX_PART),
-            number: RandomState::new().build_hasher().finish() as u32,
+            tag: Tag {
+                sender: random as u32,
+                number: (random >> 32) as u32,
+            },
             sending: Turn::default(),
             receiving: Turn::default(),
         }

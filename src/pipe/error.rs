@@ -28,7 +28,8 @@ pub enum RecvError {
     /// `EOFError`.
     #[error("the other end of the connection is closed")]
     Closed,
-    /// The other end was closed, or its process killed, half-way through a message.
+    /// The other end's process was killed half-way through a message. (Or it gave up a long message, at a time limit, and was then
+    /// closed, with no room to say so.)
     #[error("the other end went away when {received} of the {len} bytes of a message had come")]
     Cut {
         /// How many bytes came.

@@ -40,6 +40,8 @@
 //! # }
 //! ```
 //!
+//! Files and sockets travel as a [`Descriptor`].
+//!
 //! Nothing is read ahead, so no message is left behind in a process when its end goes elsewhere. Only an end at which a message
 //! longer than 64 KiB has come in part (a `recv_timeout` gave up, say) refuses to travel until that was
 //! received.
@@ -60,6 +62,7 @@
 
 mod assembler;
 mod connection;
+mod descriptor;
 mod end;
 mod error;
 mod messages;
@@ -70,7 +73,7 @@ mod receiving;
 mod sending;
 mod travel;
 mod turn;
-mod wait;
+pub(crate) mod wait;
 
 #[cfg(any(test, fuzzing))]
 mod fuzz;
@@ -81,6 +84,7 @@ pub(crate) use fuzz::fuzz;
 mod tests;
 
 pub use connection::Connection;
+pub use descriptor::Descriptor;
 pub use error::{RecvError, SendError};
 pub use messages::Messages;
 pub use open::{Nothing, Receiver, Sender, duplex, one_way, pipe};

@@ -28,7 +28,7 @@ pub(super) struct Outgoing<'a> {
     payload: Cow<'a, [u8]>,
     handles: Handles,
     flags: u8,
-    number: u32,
+    tag: Tag,
     /// How much of it the socket has.
     sent: usize,
     handles_sent: usize,
@@ -56,7 +56,7 @@ impl<'a> Outgoing<'a> {
             payload,
             handles,
             flags,
-            number: 0,
+            tag: Tag::default(),
             sent: 0,
             handles_sent: 0,
             has_begun: false,
@@ -93,7 +93,7 @@ impl End {
                 _ => self.sending.take(patience.deadline()),
             };
             let mut turn = turn.ok_or(SendError::Full)?;
-            message.number = next_number(&mut turn);
+            message.tag = self.next_tag(&mut turn);
             Some(turn)
         };
         let sent = self.send_all(&mut message, patience);
@@ -140,10 +140,7 @@ impl End {
         let header = Header {
             total: message.payload.len() as u64,
             offset: message.sent as u64,
-            tag: Tag {
-                sender: self.number,
-                number: message.number,
-            },
+            tag: message.tag,
             // At most 65535 travel with one payload: `wire::handles` sees to it.
             handles: all.len() as u16,
             beside: handles.len() as u16,
@@ -161,6 +158,15 @@ impl End {
         Ok(())
     }
 
+    /// Of the next message that is more than one packet.
+    fn next_tag(&self, count: &mut u32) -> Tag {
+        *count = count.wrapping_add(1);
+        Tag {
+            sender: self.tag.sender,
+            number: self.tag.number.wrapping_add(*count),
+        }
+    }
+
     /// Tells the receiver that nothing more comes of a message. Where there is no room for that now, the next long
     /// message of this end, or its end, tells.
     fn abandon(&self, message: &Outgoing<'_>) {
@@ -168,20 +174,12 @@ impl End {
             return;
         }
         let header = Header {
-            tag: Tag {
-                sender: self.number,
-                number: message.number,
-            },
+            tag: message.tag,
             flags: ABANDONED,
             ..Header::default()
         };
         let _ = send_packet(self.as_fd(), &[IoSlice::new(&header.encode())], &[], false);
     }
-}
-
-fn next_number(turn: &mut u32) -> u32 {
-    *turn = turn.wrapping_add(1);
-    *turn
 }
 
 /// A message that is being sent: what [`Connection::send_async`](super::Connection::send_async) and
@@ -239,7 +237,7 @@ impl Future for Sending<'_> {
             let Poll::Ready(mut turn) = end.sending.poll_take(&mut this.place, context) else {
                 return Poll::Pending;
             };
-            message.number = next_number(&mut turn);
+            message.tag = end.next_tag(&mut turn);
             this.turn = Some(turn);
         }
         match end.send_all(message, Patience::Never) {

@@ -72,6 +72,9 @@ impl<T: Default> Turn<T> {
         place: &mut Place,
         context: &mut Context<'_>,
     ) -> Poll<Taken<'_, T>> {
+        if let Some(taken) = self.try_take() {
+            return Poll::Ready(taken);
+        }
         // A waker's code is not run under the lock.
         let waker = context.waker().clone();
         let mut state = lock(&self.state);

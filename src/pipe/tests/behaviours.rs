@@ -380,6 +380,45 @@ fn what_is_no_end_of_a_connection_is_refused() {
 }
 
 #[test]
+fn somebody_else_may_have_made_the_socket_nonblocking() {
+    watched(|| {
+        let (ours, theirs) = pipe::<Vec<u8>>().unwrap();
+        for end in [&ours, &theirs] {
+            let flags = rustix::fs::fcntl_getfl(end).unwrap();
+            rustix::fs::fcntl_setfl(end, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+        }
+        let receiver = thread::spawn(move || (theirs.recv().unwrap(), theirs.recv().unwrap()));
+        ours.send(&vec![1]).unwrap();
+        ours.send(&vec![2; 4 << 20]).unwrap();
+        let (short, long) = receiver.join().unwrap();
+        assert_eq!((short, long.len()), (vec![1], 4 << 20));
+    });
+}
+
+#[test]
+fn awaiting_leaves_the_socket_blocking() {
+    watched(|| {
+        let (ours, theirs) = pipe::<u8>().unwrap();
+        let flags = rustix::fs::fcntl_getfl(&theirs).unwrap();
+        let sender = thread::spawn(move || ours.send(&7));
+        assert_eq!(futures::executor::block_on(theirs.recv_async()).unwrap(), 7);
+        assert_eq!(rustix::fs::fcntl_getfl(&theirs).unwrap(), flags);
+        sender.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "takes ten gigabytes of memory"]
+fn a_message_of_five_gigabytes_comes_whole() {
+    let (ours, theirs) = pipe::<()>().unwrap();
+    let len = 5 << 30;
+    let sender = thread::spawn(move || ours.send_bytes(&vec![7; len]));
+    let came = theirs.recv_bytes().unwrap();
+    assert!(came.len() == len && came.iter().all(|byte| *byte == 7));
+    sender.join().unwrap().unwrap();
+}
+
+#[test]
 fn connections_are_send_and_sync_whatever_they_carry() {
     fn check<T: Send + Sync>(_: &T) {}
     let (one, _other) = pipe::<std::rc::Rc<u8>>().unwrap();

@@ -1,5 +1,7 @@
 //! Ends that go elsewhere.
 
+use std::io::Write;
+
 use super::*;
 
 #[test]
@@ -116,6 +118,32 @@ fn more_descriptors_than_one_packet_has_room_for_travel() {
         assert_eq!(receiver.recv().unwrap(), 7);
         drop(came);
         assert!(matches!(receiver.recv(), Err(RecvError::Closed)));
+    });
+}
+
+#[test]
+fn descriptors_with_large_numbers_and_of_other_kinds_travel() {
+    watched(|| {
+        let (here, there) = pipe::<(Descriptor, Descriptor)>().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let high = rustix::io::fcntl_dupfd_cloexec(&writer, 300).unwrap();
+        drop(writer);
+        let (listener, client) = {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            (listener, client)
+        };
+        let both = (Descriptor::new(high), Descriptor::new(listener));
+        here.send(&both).unwrap();
+        drop(both);
+        let (writer, listener) = there.recv().unwrap();
+        std::fs::File::from(writer.try_into_owned().unwrap())
+            .write_all(b"written")
+            .unwrap();
+        assert_eq!(std::io::read_to_string(reader).unwrap(), "written");
+        let listener = std::net::TcpListener::from(listener.try_into_owned().unwrap());
+        let (accepted, _) = listener.accept().unwrap();
+        assert_eq!(accepted.peer_addr().unwrap(), client.local_addr().unwrap());
     });
 }
 
