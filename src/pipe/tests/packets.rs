@@ -132,6 +132,35 @@ fn mixed(senders: &[Vec<Sent>], order: &[Index]) -> Vec<Packet> {
     }
 }
 
+#[test]
+fn the_bytes_of_a_packet_are_those_that_are_written_down() {
+    let header = Header {
+        handles: 1,
+        beside: 1,
+        ..whole(1)
+    };
+    let bytes = [
+        1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // total, offset
+        0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 3, 1, 0,
+        0, // tag, handles, beside, flags, version
+    ];
+    assert_eq!(header.encode(), bytes);
+    assert_eq!(Header::decode(&bytes), Ok(header));
+    let counted: [u8; HEADER_LEN] = std::array::from_fn(|at| at as u8 + 1);
+    let all = Header {
+        total: 0x0807_0605_0403_0201,
+        offset: 0x100f_0e0d_0c0b_0a09,
+        tag: Tag {
+            sender: 0x1413_1211,
+            number: 0x1817_1615,
+        },
+        handles: 0x1a19,
+        beside: 0x1c1b,
+        flags: 0x1d,
+    };
+    assert_eq!(all.encode()[..29], counted[..29]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
