@@ -20,6 +20,7 @@ fn main() {
             a_future_that_is_dropped_leaves_nothing,
             thousands_are_waited_for,
             running_out_of_descriptors_is_an_error,
+            sending_to_nobody_raises_no_signal,
         ]
     });
 }
@@ -137,4 +138,20 @@ fn running_out_of_descriptors_is_an_error() {
     one.send(&7).unwrap();
     assert_eq!(other.recv().unwrap(), 7);
     drop(spare);
+}
+
+fn sending_to_nobody_raises_no_signal() {
+    // Rust's programs ignore SIGPIPE; those of others that call into Rust may not.
+    // SAFETY: the default action is no handler, and the one before is put back.
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let (one, other) = procession::pipe::<Vec<u8>>().unwrap();
+    drop(other);
+    assert!(matches!(one.send(&vec![1]), Err(SendError::Closed)));
+    assert!(matches!(
+        one.send(&vec![1; 1 << 20]),
+        Err(SendError::Closed)
+    ));
+    assert!(block_on(one.send_async(&vec![1])).is_err());
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGPIPE, before) };
 }

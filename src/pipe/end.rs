@@ -20,6 +20,9 @@ use crate::wire::Handle;
 /// The longest message, unless an end says otherwise.
 pub(super) const DEFAULT_MAX_MESSAGE: u64 = 16 << 30;
 
+/// In [`End::owed`]: there is one.
+pub(super) const OWED: u64 = 1 << 32;
+
 /// Which way messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Direction {
@@ -70,6 +73,8 @@ pub(super) struct End {
     pub(super) tag: Tag,
     /// Held while a message of several packets is sent: how many there were.
     pub(super) sending: Turn<u32>,
+    /// A long message that was given up, when there was no room to tell the receiver: [`OWED`] and its number; or zero.
+    pub(super) owed: AtomicU64,
     /// Held while somebody receives: what has come in part.
     pub(super) receiving: Turn<Assembler<Arc<OwnedFd>>>,
 }
@@ -89,6 +94,7 @@ impl End {
                 number: (random >> 32) as u32,
             },
             sending: Turn::default(),
+            owed: AtomicU64::new(0),
             receiving: Turn::default(),
         }
     }
@@ -120,6 +126,12 @@ impl End {
         if let Some(watch) = self.watch.get() {
             watch.leave(seat);
         }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.tell_what_is_owed();
     }
 }
 

@@ -10,12 +10,13 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::end::{End, Patience};
+use super::end::{End, OWED, Patience};
 use super::error::SendError;
 use super::packet::{ABANDONED, BYTES, FIRST, Header, LAST, Tag};
 use super::reactor::{For, Seat};
@@ -104,6 +105,7 @@ impl End {
     }
 
     fn send_all(&self, message: &mut Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
+        self.tell_what_is_owed();
         while !message.is_done {
             match self.send_next(message, patience == Patience::Forever) {
                 Ok(()) => {}
@@ -167,18 +169,40 @@ impl End {
         }
     }
 
-    /// Tells the receiver that nothing more comes of a message. Where there is no room for that now, the next long
-    /// message of this end, or its end, tells.
+    /// Has the receiver told that nothing more comes of a message, if anything has gone out of it.
     fn abandon(&self, message: &Outgoing<'_>) {
-        if !message.has_begun || message.is_done {
+        if message.has_begun && !message.is_done {
+            let owed = OWED | u64::from(message.tag.number);
+            self.owed.store(owed, Ordering::Relaxed);
+            self.tell_what_is_owed();
+        }
+    }
+
+    /// Tells the receiver to forget a message that was given up. Where there is no room for that, it is tried again before
+    /// the next message; the next long one says the same by itself.
+    pub(super) fn tell_what_is_owed(&self) {
+        if self.owed.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let owed = self.owed.swap(0, Ordering::Relaxed);
+        if owed == 0 {
             return;
         }
         let header = Header {
-            tag: message.tag,
+            tag: Tag {
+                sender: self.tag.sender,
+                number: owed as u32,
+            },
             flags: ABANDONED,
             ..Header::default()
         };
-        let _ = send_packet(self.as_fd(), &[IoSlice::new(&header.encode())], &[], false);
+        let told = send_packet(self.as_fd(), &[IoSlice::new(&header.encode())], &[], false);
+        if told.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            // Unless somebody else owes something newer by now.
+            let _ = self
+                .owed
+                .compare_exchange(0, owed, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 }
 

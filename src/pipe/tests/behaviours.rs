@@ -216,6 +216,24 @@ fn nothing_is_received_of_a_long_message_that_found_no_room() {
 }
 
 #[test]
+fn a_receiver_forgets_what_was_given_up_with_the_next_message() {
+    watched(|| {
+        let (ours, theirs) = pipe::<Vec<u8>>().unwrap();
+        let long = vec![1; 4 << 20];
+        assert!(matches!(ours.try_send(&long), Err(SendError::Full)));
+        assert_eq!(theirs.try_recv().unwrap(), None);
+        assert!(travelled::<_, Connection<Vec<u8>>>(&theirs).is_err());
+        ours.send(&vec![2]).unwrap();
+        assert_eq!(theirs.recv().unwrap(), [2]);
+        assert!(travelled::<_, Connection<Vec<u8>>>(&theirs).is_ok());
+        assert!(matches!(ours.try_send(&long), Err(SendError::Full)));
+        assert_eq!(theirs.try_recv().unwrap(), None);
+        ours.close(); // there is room to tell by now
+        assert!(matches!(theirs.recv(), Err(RecvError::Closed)));
+    });
+}
+
+#[test]
 fn a_message_that_comes_slowly_is_kept_for_the_next_call() {
     watched(|| {
         let (ours, theirs) = pipe::<Vec<u8>>().unwrap();
