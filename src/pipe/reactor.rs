@@ -125,7 +125,7 @@ impl Watch {
     }
 
     /// How many tasks are on the list.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn waiting(&self) -> usize {
         lock(&self.waiting.0).entries.len()
     }
