@@ -1,5 +1,6 @@
 //! Ends that go elsewhere.
 
+use crate::Descriptor;
 use std::io::Write;
 
 use super::*;
@@ -137,11 +138,11 @@ fn descriptors_with_large_numbers_and_of_other_kinds_travel() {
         here.send(&both).unwrap();
         drop(both);
         let (writer, listener) = there.recv().unwrap();
-        std::fs::File::from(writer.try_into_owned().unwrap())
+        std::fs::File::from(writer.into_owned().unwrap())
             .write_all(b"written")
             .unwrap();
         assert_eq!(std::io::read_to_string(reader).unwrap(), "written");
-        let listener = std::net::TcpListener::from(listener.try_into_owned().unwrap());
+        let listener = std::net::TcpListener::from(listener.into_owned().unwrap());
         let (accepted, _) = listener.accept().unwrap();
         assert_eq!(accepted.peer_addr().unwrap(), client.local_addr().unwrap());
     });
