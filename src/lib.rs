@@ -307,7 +307,8 @@
 //! A process pool starts one thread in this process, `procession-reactor`. A second one,
 //! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due,
 //! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is read
-//! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded. A worker runs its tasks on its main thread; a second one watches for the end of this process.
+//! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
+//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited. A worker runs its tasks on its main thread; a second one watches for the end of this process.
 //!
 //! # Features
 //!
@@ -356,6 +357,7 @@ mod scheduler;
 mod sys;
 mod worker;
 mod executor;
+pub mod pipe;
 pub mod sync;
 pub mod shared;
 #[cfg(any(test, fuzzing))]
@@ -375,6 +377,7 @@ pub use executor::{
 pub use failure::Failure;
 #[cfg(feature = "json")]
 pub use json::Json;
+pub use pipe::pipe;
 #[cfg(feature = "macros")]
 pub use procession_macros::{main, task};
 pub use registry::{TaskFunction, set_worker_runtime};

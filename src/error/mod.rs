@@ -20,7 +20,7 @@ use worker::write_attempts;
 
 /// What `{:?}` of an error prints: the message and its causes, since that is what `unwrap` and an
 /// error returned by `main` show.
-fn explain(
+pub(crate) fn explain(
     error: &(dyn std::error::Error + 'static),
     f: &mut std::fmt::Formatter<'_>,
 ) -> std::fmt::Result {

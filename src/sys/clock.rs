@@ -7,18 +7,10 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 /// Nanoseconds of `CLOCK_MONOTONIC`: the same clock in every process of this machine, which
 /// `std::time::Instant` does not let one read as a number.
 pub(crate) fn monotonic_ns() -> u64 {
-    ns_of(clock_gettime(ClockId::Monotonic))
-}
-
-/// The same clock as it was at the last tick of the system, some milliseconds ago at most: read in a fraction of the time.
-pub(crate) fn monotonic_coarse_ns() -> u64 {
-    ns_of(clock_gettime(ClockId::MonotonicCoarse))
-}
-
-fn ns_of(time: Timespec) -> u64 {
-    (time.tv_sec as u64)
+    let now = clock_gettime(ClockId::Monotonic);
+    (now.tv_sec as u64)
         .wrapping_mul(1_000_000_000)
-        .wrapping_add(time.tv_nsec as u64)
+        .wrapping_add(now.tv_nsec as u64)
 }
 
 /// The instant at which `timeout` from now is over; `None` when that is beyond the clock's range,

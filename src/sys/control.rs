@@ -14,7 +14,7 @@ use rustix::net::{
 use super::descriptors::{duplicate_beside, off_standard};
 
 /// How many descriptors one message can carry (`SCM_MAX_FD` of Linux).
-const MAX_PASSED: usize = 253;
+pub(super) const MAX_PASSED: usize = 253;
 
 /// How much may be on its way through the socket, as far as the system allows: all messages of one frame have to fit, since
 /// its reader takes none of them before it has read the frame. (Of 65535 descriptors there are 260 messages, each of which

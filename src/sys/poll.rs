@@ -4,7 +4,7 @@
 //! besides `epoll_wait` to sleep. (The `polling` crate sets a timer descriptor before each wait.)
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,14 @@ impl Poller {
     /// Reports once that `fd` can be written.
     pub(crate) fn arm_write(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
         self.modify(fd, key, EventFlags::OUT | EventFlags::ONESHOT)
+    }
+
+    /// Reports once that `fd` can be read, or written, of those asked for.
+    pub(crate) fn arm(&self, fd: impl AsFd, key: u64, reads: bool, writes: bool) -> io::Result<()> {
+        let mut flags = EventFlags::ONESHOT;
+        flags.set(EventFlags::IN, reads);
+        flags.set(EventFlags::OUT, writes);
+        self.modify(fd, key, flags)
     }
 
     /// Makes it silent, but for a hang-up, which epoll reports (once) whatever it was asked for.
@@ -176,6 +184,58 @@ pub(crate) fn wait_for(fds: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io:
         .filter(|(_, fd)| !fd.revents().is_empty())
         .map(|(i, _)| 1 << i)
         .sum())
+}
+
+/// Waits until one or more of any number of descriptors can be read or have lost their other end, and
+/// says of each whether it is one of those; none is when the deadline has passed. One descriptor may
+/// stand there several times.
+pub(crate) fn wait_among(
+    fds: &[BorrowedFd<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<Vec<bool>> {
+    // Each once: the system takes no longer list than one of all descriptors that may be open.
+    let mut each: Vec<BorrowedFd<'_>> = fds.to_vec();
+    each.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    each.dedup_by_key(|fd| fd.as_raw_fd());
+    let mut list: Vec<PollFd<'_>> = each
+        .iter()
+        .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+        .collect();
+    loop {
+        let timeout = deadline.map(time_left);
+        match poll(&mut list, timeout.as_ref()) {
+            Ok(0) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+            Ok(_) => break,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if list.iter().any(|fd| fd.revents().contains(PollFlags::NVAL)) {
+        return Err(Errno::BADF.into());
+    }
+    let is_ready = |fd: &BorrowedFd<'_>| {
+        let place = each.binary_search_by_key(&fd.as_raw_fd(), AsRawFd::as_raw_fd);
+        place.is_ok_and(|place| !list[place].revents().is_empty())
+    };
+    Ok(fds.iter().map(is_ready).collect())
+}
+
+/// Waits until a descriptor can be written to, or never can again; false when the deadline passed
+/// first.
+pub(crate) fn wait_for_room_until(
+    fd: BorrowedFd<'_>,
+    deadline: Option<Instant>,
+) -> io::Result<bool> {
+    let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    loop {
+        let timeout = deadline.map(time_left);
+        match poll(&mut list, timeout.as_ref()) {
+            Ok(0) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+            Ok(count) => return Ok(count > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Waits until a descriptor can be written to, or never can again.

@@ -2,13 +2,12 @@
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use postcard::{Deserializer, de_flavors, ser_flavors};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-use super::handles;
 
 /// How much stack the decoding of one value may take.
 ///
@@ -22,6 +21,18 @@ const MAX_STACK: usize = 512 * 1024;
 /// stack (a `Deserialize` that runs on one of its own, or locals that a sanitizer moved to the
 /// heap), and says nothing.
 const OTHER_STACK: usize = 64 * 1024 * 1024;
+
+thread_local! {
+    /// Why a type of this crate last refused a value of its own; see [`refusal`].
+    static REFUSAL: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// What a `Serialize` or `Deserialize` of this crate says when it refuses a value. postcard drops
+/// what serde's `custom` is given; this text is in the error of [`encode`] or [`decode`] all the same.
+pub(crate) fn refusal(why: &'static str) -> &'static str {
+    REFUSAL.set(Some(why));
+    why
+}
 
 /// Why a value was not encoded, or bytes not decoded.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,6 +66,11 @@ impl From<postcard::Error> for CodecError {
     #[cold]
     fn from(error: postcard::Error) -> Self {
         use postcard::Error as E;
+        if let E::SerdeSerCustom | E::SerdeDeCustom = error
+            && let Some(why) = REFUSAL.take()
+        {
+            return Self::new(why);
+        }
         Self::new(match error {
             E::WontImplement | E::NotYetImplemented => {
                 "its type needs a format that describes itself (untagged, internally tagged and flattened types do)"
@@ -71,12 +87,8 @@ impl From<postcard::Error> for CodecError {
             E::DeserializeBadEnum => "the variant of an enum does not fit 32 bits",
             // Only `Input` says this.
             E::DeserializeBadEncoding => "values are nested too deeply",
-            E::SerdeSerCustom => {
-                handles::refusal().unwrap_or("the type's own `Serialize` refused the value")
-            }
-            E::SerdeDeCustom => {
-                handles::refusal().unwrap_or("the type's own `Deserialize` refused the value")
-            }
+            E::SerdeSerCustom => "the type's own `Serialize` refused the value",
+            E::SerdeDeCustom => "the type's own `Deserialize` refused the value",
             E::CollectStrError => "the type's own `Display` failed",
             other => return Self::new(other.to_string()),
         })
@@ -99,7 +111,7 @@ pub(crate) fn encode<T: Serialize + 'static>(
         return Ok(());
     }
     let start = out.len();
-    handles::forget_refusal();
+    REFUSAL.set(None);
     postcard::serialize_with_flavor(value, Output(out)).map_err(|error| {
         out.truncate(start);
         error.into()
@@ -126,7 +138,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
             return Ok(value);
         }
     }
-    handles::forget_refusal();
+    REFUSAL.set(None);
     let mut deserializer = Deserializer::from_flavor(Input {
         rest: bytes,
         stack: stack_position(),

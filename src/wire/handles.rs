@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
+use super::codec::refusal;
+
 /// The most descriptors that one payload can have: what a frame's header can say.
 pub(crate) const MAX_HANDLES: usize = u16::MAX as usize;
 
@@ -63,24 +65,6 @@ thread_local! {
     static DECODING: Cell<u32> = const { Cell::new(0) };
     /// What came beside those that have something beside them, each with the number of its payload.
     static CAME: RefCell<Vec<(u32, Handles)>> = const { RefCell::new(Vec::new()) };
-    /// Why a descriptor was refused last: the encoder of payloads keeps no texts.
-    static REFUSAL: Cell<Option<&'static str>> = const { Cell::new(None) };
-}
-
-/// A payload is about to be encoded or decoded: from now on a refusal is of a value of its own.
-#[inline]
-pub(super) fn forget_refusal() {
-    REFUSAL.set(None);
-}
-
-/// Why a descriptor of this payload has been refused, if one has.
-pub(super) fn refusal() -> Option<&'static str> {
-    REFUSAL.take()
-}
-
-fn refuse(why: &'static str) -> &'static str {
-    REFUSAL.set(Some(why));
-    why
 }
 
 /// A payload that is being encoded, until dropped.
@@ -254,7 +238,7 @@ impl fmt::Debug for Handle {
 
 impl Serialize for Handle {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let place = place_of(&self.0).map_err(|why| ser::Error::custom(refuse(why)))?;
+        let place = place_of(&self.0).map_err(|why| ser::Error::custom(refusal(why)))?;
         place.serialize(serializer)
     }
 }
@@ -262,7 +246,7 @@ impl Serialize for Handle {
 impl<'de> Deserialize<'de> for Handle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let place = u16::deserialize(deserializer)?;
-        let descriptor = descriptor_at(place).map_err(|why| de::Error::custom(refuse(why)))?;
+        let descriptor = descriptor_at(place).map_err(|why| de::Error::custom(refusal(why)))?;
         Ok(Self(descriptor))
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use chunk::{
 };
 pub(crate) use codec::{
     CodecError, FUNCTION_LEN, decode, decode_prefix, decode_whole, encode, encode_function,
-    encode_owned, encode_whole, is_err, split_function,
+    encode_owned, encode_whole, is_err, refusal, split_function,
 };
 pub(crate) use encoded::Encoded;
 pub(crate) use handles::{Handle, Handles};

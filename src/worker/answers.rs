@@ -138,7 +138,7 @@ impl Answers {
         // The outcome of an item that did not fit beside those before it.
         let mut held_over: Option<(u32, Result<Handles, TaskFailure>)> = None;
         let mut sent_at = place.begun;
-        let mut clock = Clock::new(place.begun, self.is_captured || is_prompt);
+        let mut now = place.begun;
         let mut is_condemned = false;
         loop {
             self.buffer.clear();
@@ -155,7 +155,7 @@ impl Answers {
                 let (index, outcome) = if let Some(held_over) = held_over.take() {
                     held_over
                 } else if let Some((index, item)) = items.next() {
-                    if index > 0 && !place.page.advance(place.seq, index - 1, clock.now) {
+                    if index > 0 && !place.page.advance(place.seq, index - 1, now) {
                         is_condemned = true;
                         last = false;
                         break;
@@ -196,12 +196,13 @@ impl Answers {
                         part.push(ItemOutcome::Failure(&bytes));
                     }
                 }
-                clock.after_item();
+                now = sys::monotonic_ns();
                 let is_due = has_handles
-                    || clock.is_exact
-                    || clock.now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
+                    || self.is_captured
+                    || is_prompt
+                    || now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
                 if (is_due || part.len() >= PART_BYTES) && items.peek().is_some() {
-                    sent_at = clock.now;
+                    sent_at = now;
                     last = false;
                     break;
                 }
@@ -222,7 +223,7 @@ impl Answers {
             if last || !is_empty {
                 self.finish(start, header, &beside)?;
                 // What the pipe took to take it is not the next item's time.
-                clock.read();
+                now = sys::monotonic_ns();
             }
             if last || is_condemned {
                 return Ok(goes_on && !is_condemned);
@@ -333,57 +334,6 @@ impl Place {
         // Not zero, which is what the page says of a task that has not ended.
         let elapsed = now.saturating_sub(self.begun).max(1);
         self.page.end(self.seq, item, elapsed)
-    }
-}
-
-/// What the time is between the items of a chunk. To ask costs as much as a short item: so while items are short, it is asked only
-/// every so many of them, and when the system's tick, which is asked at little cost, says that one was not short after all.
-struct Clock {
-    now: u64,
-    /// Asked after each item.
-    is_exact: bool,
-    /// The tick before which `now` was read.
-    tick: u64,
-    /// How many items have ended since then, and how many are to end before it is read again.
-    items: u32,
-    enough: u32,
-}
-
-impl Clock {
-    /// For so long items may run unseen, in nanoseconds: little beside [`PART_INTERVAL`].
-    const UNSEEN_NS: u64 = 20_000;
-
-    fn new(now: u64, is_exact: bool) -> Self {
-        Self {
-            now,
-            is_exact,
-            tick: 0,
-            items: 0,
-            enough: 1,
-        }
-    }
-
-    fn after_item(&mut self) {
-        self.items += 1;
-        if self.is_exact {
-            return self.read();
-        }
-        if self.items < self.enough && sys::monotonic_coarse_ns() == self.tick {
-            return;
-        }
-        let before = self.now;
-        let items = self.items;
-        self.read();
-        let item_ns = self.now.saturating_sub(before) / u64::from(items);
-        let short = Self::UNSEEN_NS / item_ns.max(1);
-        // By doubling: what is known is of items that have been.
-        self.enough = short.clamp(1, u64::from(2 * items)) as u32;
-        self.tick = sys::monotonic_coarse_ns();
-    }
-
-    fn read(&mut self) {
-        self.now = sys::monotonic_ns();
-        self.items = 0;
     }
 }
 

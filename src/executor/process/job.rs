@@ -9,7 +9,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use self::chunk::Chunk;
-pub(super) use self::ends::{Death, run_time};
+pub(super) use self::ends::{Death, end_of_worker, run_time};
 use self::ends::{after_attempts, again};
 use super::link::Payload;
 use super::message::{Failure, Part, Run};

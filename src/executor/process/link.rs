@@ -16,7 +16,7 @@ use self::outbound::{Next, Outbound};
 use super::message::Message;
 use super::output::Pipes;
 use super::token::{Source, Token};
-use crate::error::{BuildError, EndOfWorker};
+use crate::error::BuildError;
 use crate::frame::{ByteSource, Decoder, Header};
 use crate::primitives::plain::{Mutex, lock};
 use crate::registry::Function;
@@ -491,15 +491,5 @@ impl ByteSource for Results<'_> {
 
     fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         sys::read_to_end_of(self.0, bytes, most)
-    }
-}
-
-/// How a process ended, in the caller's words.
-pub(super) fn end_of_worker(end: sys::End, malformed: Option<&Arc<str>>) -> EndOfWorker {
-    match (malformed, end) {
-        (Some(what), _) => EndOfWorker::Malformed(what.clone()),
-        (None, sys::End::Exited(code)) => EndOfWorker::Exited(code),
-        (None, sys::End::Signalled(signal)) => EndOfWorker::Signalled(signal),
-        (None, sys::End::Unknown) => EndOfWorker::Unknown,
     }
 }

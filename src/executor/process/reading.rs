@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::job::Death;
-use super::link::{Incoming, Link, Stage, end_of_worker};
+use super::job::{Death, end_of_worker};
+use super::link::{Incoming, Link, Stage};
 use super::message::Message;
 use super::pool::{Effects, Gone, Pool};
 use super::reactor::initializer_name;
