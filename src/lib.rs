@@ -323,7 +323,7 @@
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
 //! * Forking: workers start anew, and share no memory with this process, and no open files but those that are passed as a [`Descriptor`].
-//! * `Process`, queues, pipes and managers of `multiprocessing`.
+//! * `Process`, queues and managers of `multiprocessing`.
 //! * More than one machine.
 //!
 //! A worker is a wall against accidents. It has all the rights of this process: it is not a sandbox.
