@@ -14,7 +14,7 @@
 //! ```
 //!
 //! [`duplex::<A, B>()`](duplex) has a type for each direction, and [`one_way`] has one direction. Raw bytes go beside
-//! values. [`wait`] waits for several connections. Everything can be awaited, too. This is Python's
+//! values. [`wait`](wait()) waits for several connections. Everything can be awaited, too. This is Python's
 //! [`multiprocessing.Pipe`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Pipe) and
 //! [`Connection`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.connection.Connection), with types.
 //!
