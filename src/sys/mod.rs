@@ -21,6 +21,7 @@ mod descriptors;
 mod host;
 mod limits;
 mod mapping;
+mod parcel;
 mod poll;
 mod spawn;
 
@@ -32,10 +33,10 @@ pub(crate) use descriptors::{
     is_open, null, pipe, read, readable, write,
 };
 pub(crate) use host::{
-    Home, adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,
-    end_now, environment, flush_standard_streams, ignore_stops_by_terminal, name_process,
-    number_of, place_at, remove_from_environment, say_on_standard_input, take_standard_input,
-    tell_user, with_signals_blocked, write_to_stderr, write_to_stdout,
+    Home, adopt_standard_output, aside, at_exit, close_foreign, continue_when_parent_ends,
+    die_with_group, end_now, environment, flush_standard_streams, ignore_stops_by_terminal,
+    name_process, number_of, place_at, remove_from_environment, say_on_standard_input,
+    take_standard_input, tell_user, with_signals_blocked, write_to_stderr, write_to_stdout,
 };
 pub(crate) use limits::{
     ALLOCATION_FAILED, MemoryGauge, allow_cpu_time, enter_directory, limit_address_space,
@@ -43,5 +44,7 @@ pub(crate) use limits::{
     set_niceness,
 };
 pub(crate) use mapping::SharedPage;
+pub(crate) use parcel::Parcel;
 pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup, wait_for_hangup_until};
+pub(crate) use rustix::process::Signal;
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};

@@ -110,7 +110,11 @@ impl Results {
 
 /// Sends the descriptors of a frame. A message waits while the socket is full: the driver takes out what belongs to frames before this
 /// one, and those of one frame fit.
-fn send_beside(control: &ControlSocket, header: &Header, handles: &Handles) -> io::Result<()> {
+pub(super) fn send_beside(
+    control: &ControlSocket,
+    header: &Header,
+    handles: &Handles,
+) -> io::Result<()> {
     let mut rest = handles.as_slice();
     let mut first = 0;
     let give_up = Instant::now() + PATIENCE;
