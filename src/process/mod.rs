@@ -60,6 +60,8 @@ pub use self::joining::Joining;
 /// Python. However else it ends, `kill -9` included, all of them end within a moment, and their process groups with them. What a process
 /// has started and left running ends with it.
 ///
+/// The process has a process group of its own: Ctrl-C in a terminal reaches this process alone, with whose end it ends.
+///
 /// A handle that is dropped before the end, or awaited, starts a thread, `procession-children`, that waits for the end; it
 /// is there while it has something to wait for.
 ///

@@ -31,7 +31,8 @@ pub(super) struct Shared {
     child: Child,
     /// Its end ends the process.
     control: ControlSocket,
-    result: Parcel,
+    /// Taken when it has ended.
+    result: Mutex<Option<Parcel>>,
     ended: OnceLock<Ended>,
     /// Whoever has it finds out how it ended.
     ending: Mutex<()>,
@@ -75,7 +76,7 @@ impl Shared {
             max_frame,
             child,
             control,
-            result,
+            result: Mutex::new(Some(result)),
             ended: OnceLock::new(),
             ending: Mutex::new(()),
             wakers: Mutex::new(Wakers::default()),
@@ -233,8 +234,11 @@ impl Shared {
     /// Reads its result, which it may have written any bytes in the place of. `None` if there is none. The error continues
     /// "which".
     fn left(&self) -> Result<Option<Left>, String> {
+        let Some(result) = lock(&self.result).take() else {
+            return Ok(None);
+        };
         let unreadable = |error: io::Error| format!("left a result that cannot be read: {error}");
-        let Ok(header) = self.result.read_at(HEADER_LEN as u64, 0) else {
+        let Ok(header) = result.read_at(HEADER_LEN as u64, 0) else {
             return Ok(None);
         };
         let Ok(header) = <[u8; HEADER_LEN]>::try_from(header) else {
@@ -246,7 +250,7 @@ impl Shared {
         let header = Header::decode(&header, self.max_frame)
             .map_err(|error| format!("left {error} in the place of its result"))?;
         let beside = self.receive_beside(&header)?;
-        let bytes = self.result.read_at(header.len, HEADER_LEN as u64);
+        let bytes = result.read_at(header.len, HEADER_LEN as u64);
         let bytes = bytes.map_err(unreadable)?;
         match (header.kind, beside) {
             (Kind::Done, Arrived::All(handles)) => {

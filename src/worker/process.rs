@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use super::pipes::{receive_beside, send_beside};
+use super::pipes::{await_beside, send_beside};
 use crate::frame::{HEADER_LEN, Header, Kind};
 use crate::registry::registry;
 use crate::run;
@@ -94,7 +94,8 @@ fn call(
         handles: process.handles,
         ..Header::new(Kind::Task, 0, 0)
     };
-    let handles = match receive_beside(control, &header).map_err(refused)? {
+    // It is sent right after the setup.
+    let handles = match await_beside(control, &header).map_err(refused)? {
         Arrived::All(handles) => handles,
         Arrived::Lost { announced, came } => {
             return Err(TaskFailure::DescriptorsLost { announced, came });

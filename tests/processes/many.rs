@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use procession::{Descriptor, EndOfWorker, Process, ProcessError, ProcessPoolExecutor};
+use procession::{Descriptor, EndOfWorker, Process, ProcessError, ProcessPoolExecutor, SpawnError};
 
-use super::support::{self, Case, GateKeeper, awaiting};
+use super::support::{self, Case, Gate, GateKeeper, awaiting};
 use super::tasks::*;
 
 pub(crate) fn tests() -> Vec<Case> {
@@ -24,6 +24,9 @@ pub(crate) fn tests() -> Vec<Case> {
         an_awaiting_that_is_dropped_leaves_nothing,
         it_is_awaited_in_a_runtime,
         they_are_started_by_many_threads,
+        what_is_killed_takes_its_own_processes_along,
+        running_out_of_descriptors_is_an_error,
+        a_handle_is_sent_and_shared,
     ]
 }
 
@@ -173,4 +176,62 @@ fn they_are_started_by_many_threads() {
     for (n, adder) in (0..8).zip(adders) {
         assert_eq!(adder.join().unwrap(), 5 * n + 10);
     }
+}
+
+#[procession::task]
+fn have_one_and_wait(gate: Gate) {
+    let process = Process::spawn(pass, (gate, 1)).unwrap();
+    let _ = process.join();
+}
+
+fn what_is_killed_takes_its_own_processes_along() {
+    let keeper = GateKeeper::new();
+    let process = Process::spawn(have_one_and_wait, keeper.gate()).unwrap();
+    let pool = ProcessPoolExecutor::builder()
+        .max_workers(1)
+        .build()
+        .unwrap();
+    let task = pool.submit(have_one_and_wait, keeper.gate()).unwrap();
+    let children = keeper.arrivals(2);
+    process.kill();
+    task.kill();
+    assert!(process.join().is_err() && task.wait().is_err());
+    for child in children {
+        support::until("the child of what was killed to be gone", || {
+            matches!(support::state_of(child.pid), None | Some('Z'))
+        });
+    }
+}
+
+fn running_out_of_descriptors_is_an_error() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    let limit = Rlimit {
+        current: Some(support::descriptors().len() as u64 + 20),
+        ..before
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut processes = Vec::new();
+    let refused = loop {
+        match Process::spawn(park, ()) {
+            Ok(process) => processes.push(process),
+            Err(refused) => break refused,
+        }
+    };
+    setrlimit(Resource::Nofile, before).unwrap();
+    assert!(!processes.is_empty() && processes.len() < 20);
+    assert!(matches!(refused, SpawnError::Start(_)), "{refused:?}");
+    for process in processes {
+        process.kill();
+        assert!(process.join().is_err());
+    }
+    assert_eq!(Process::spawn(add, (1, 2)).unwrap().join().unwrap(), 3);
+}
+
+fn a_handle_is_sent_and_shared() {
+    fn is_sent_and_shared<T: Send + Sync>() {}
+    // Whatever its result is.
+    is_sent_and_shared::<Process<std::rc::Rc<u8>>>();
+    is_sent_and_shared::<procession::Joining<'static, std::rc::Rc<u8>>>();
+    is_sent_and_shared::<procession::ProcessBuilder>();
 }
