@@ -1,6 +1,6 @@
 //! How a process is to be started.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -21,6 +21,13 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// The longest that encoded arguments, or an encoded result, may be unless something else is asked for, in bytes.
 const DEFAULT_MAX_FRAME: u64 = 4 << 30;
+
+/// How long a name, and the path of a directory, may be, in bytes: all of a process's setup is one message.
+const MAX_NAME: usize = 255;
+const MAX_DIRECTORY: usize = 4096;
+
+/// A failure has to fit, with enough of its text.
+const LEAST_MAX_FRAME: u64 = 4096;
 
 /// What is to be different about a [`Process`]. Made by [`Process::builder`].
 ///
@@ -120,7 +127,7 @@ impl ProcessOutput {
 }
 
 impl ProcessBuilder {
-    /// What the process is called, in messages and for [`current_process`]. Default: `Process-1`, `Process-2`, …,
+    /// What the process is called, in messages and for [`current_process`]: at most 255 bytes. Default: `Process-1`, `Process-2`, …,
     /// and for those that `Process-1` starts itself, `Process-1:1`, ….
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -130,7 +137,8 @@ impl ProcessBuilder {
     /// Whether it is a daemon. Default: whether this process is one.
     ///
     /// When this process exits in good order, daemons are killed; the others are waited for. However else it ends, all of
-    /// them end within a moment, with what they have started.
+    /// them end within a moment, with what they have started. (A worker of a pool that has processes of its own is waited for, at
+    /// its end, no longer than [`exit_grace`](crate::ProcessPoolExecutorBuilder::exit_grace).)
     pub fn daemon(mut self, is_daemon: bool) -> Self {
         self.is_daemon = Some(is_daemon);
         self
@@ -178,7 +186,7 @@ impl ProcessBuilder {
         self
     }
 
-    /// The longest that the encoded arguments, or the encoded result, may be, in bytes. Default: 4 GiB.
+    /// The longest that the encoded arguments, or the encoded result, may be, in bytes: at least 4096. Default: 4 GiB.
     pub fn max_frame(mut self, bytes: u64) -> Self {
         self.max_frame = Some(bytes);
         self
@@ -237,7 +245,7 @@ impl ProcessBuilder {
         process: ProcessSetup,
         max_frame: u64,
     ) -> Result<(Launch, Setup, Streams), BuildError> {
-        self.check()?;
+        self.check(max_frame)?;
         let is_own_program = self.program.is_none();
         let initialised = worker::check_this_process(is_own_program)?;
         let program = worker::program_at(self.program)?;
@@ -287,31 +295,31 @@ impl ProcessBuilder {
     }
 
     /// Refuses what no process can be given.
-    fn check(&self) -> Result<(), BuildError> {
-        let is_name = |name: &OsString| {
-            let name = name.as_bytes();
-            !name.is_empty() && !name.contains(&b'=') && !name.contains(&0)
-        };
-        for (name, value) in &self.environment.changes {
-            if !is_name(name) {
-                return Err(BuildError::Parameter {
-                    parameter: "env",
-                    must_be: "the name of a variable",
-                    value: format!("{name:?}"),
-                });
-            }
-            if value
-                .as_ref()
-                .is_some_and(|value| value.as_bytes().contains(&0))
-            {
-                return Err(BuildError::Parameter {
-                    parameter: "env",
-                    must_be: "a value without a zero byte",
-                    value: format!("{value:?}"),
-                });
-            }
+    fn check(&self, max_frame: u64) -> Result<(), BuildError> {
+        if max_frame < LEAST_MAX_FRAME {
+            return Err(BuildError::Parameter {
+                parameter: "max_frame",
+                must_be: "at least 4096 bytes",
+                value: max_frame.to_string(),
+            });
         }
-        Ok(())
+        if self.name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
+            return Err(BuildError::Parameter {
+                parameter: "name",
+                must_be: "at most 255 bytes long",
+                value: format!("{} bytes", self.name.as_ref().map_or(0, String::len)),
+            });
+        }
+        let directory = self.directory.as_ref();
+        let directory = directory.map_or(&[][..], |path| path.as_os_str().as_bytes());
+        if directory.len() > MAX_DIRECTORY || directory.contains(&0) {
+            return Err(BuildError::Parameter {
+                parameter: "current_dir",
+                must_be: "a path of at most 4096 bytes without a zero byte",
+                value: format!("{} bytes", directory.len()),
+            });
+        }
+        worker::check_environment(&self.environment)
     }
 }
 

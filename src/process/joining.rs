@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,18 +12,43 @@ use serde::de::DeserializeOwned;
 use super::{Process, outcome, watch};
 use crate::error::ProcessError;
 
-/// Awaits the end of a [`Process`] that it borrows: see [`Process::join_async`].
+/// Awaits the end of a [`Process`], which it borrows ([`Process::join_async`]) or has.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Joining<'a, R> {
-    process: &'a Process<R>,
+    process: Held<'a, R>,
     /// Its place among those that are woken.
     seat: Option<u64>,
 }
 
+enum Held<'a, R> {
+    Borrowed(&'a Process<R>),
+    Owned(Process<R>),
+}
+
+impl<R> Deref for Held<'_, R> {
+    type Target = Process<R>;
+
+    fn deref(&self) -> &Process<R> {
+        match self {
+            Self::Borrowed(process) => process,
+            Self::Owned(process) => process,
+        }
+    }
+}
+
 impl<'a, R> Joining<'a, R> {
-    pub(super) fn new(process: &'a Process<R>) -> Self {
+    pub(super) fn borrow(process: &'a Process<R>) -> Self {
         Self {
-            process,
+            process: Held::Borrowed(process),
+            seat: None,
+        }
+    }
+}
+
+impl<R> Joining<'static, R> {
+    pub(super) fn own(process: Process<R>) -> Self {
+        Self {
+            process: Held::Owned(process),
             seat: None,
         }
     }
@@ -59,6 +85,6 @@ impl<R> Drop for Joining<'_, R> {
 
 impl<R> fmt::Debug for Joining<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Joining").field(self.process).finish()
+        f.debug_tuple("Joining").field(&*self.process).finish()
     }
 }

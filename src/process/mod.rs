@@ -274,7 +274,7 @@ impl<R: DeserializeOwned + 'static> Process<R> {
     /// }
     /// ```
     pub fn join_async(&self) -> Joining<'_, R> {
-        Joining::new(self)
+        Joining::borrow(self)
     }
 }
 
@@ -284,6 +284,16 @@ impl<'a, R: DeserializeOwned + 'static> IntoFuture for &'a Process<R> {
 
     fn into_future(self) -> Joining<'a, R> {
         self.join_async()
+    }
+}
+
+/// Dropping the future before the end detaches the process, as dropping the handle does.
+impl<R: DeserializeOwned + 'static> IntoFuture for Process<R> {
+    type Output = Result<R, ProcessError>;
+    type IntoFuture = Joining<'static, R>;
+
+    fn into_future(self) -> Joining<'static, R> {
+        Joining::own(self)
     }
 }
 

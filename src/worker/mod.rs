@@ -24,7 +24,8 @@ pub(crate) use entry::check_this_process;
 pub use entry::{TestEntry, in_worker, init};
 pub(crate) use process::identity;
 pub(crate) use start::{
-    Destination, Launch, Started, StartedProcess, excuse, program_at, start, start_process,
+    Destination, Launch, Started, StartedProcess, check_environment, excuse, program_at, start,
+    start_process,
 };
 
 /// How deep executors may be nested: a worker that starts an executor whose workers start one …

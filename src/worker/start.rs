@@ -233,6 +233,28 @@ pub(crate) fn program_at(path: Option<PathBuf>) -> Result<Program, BuildError> {
     checked.map(|()| program)
 }
 
+/// Refuses an environment that no process can be given.
+pub(crate) fn check_environment(environment: &Environment) -> Result<(), BuildError> {
+    let refuse = |must_be, value| {
+        Err(BuildError::Parameter {
+            parameter: "env",
+            must_be,
+            value,
+        })
+    };
+    let is_name = |name: &[u8]| !name.is_empty() && !name.iter().any(|b| matches!(b, 0 | b'='));
+    let mut names = environment.changes.iter().map(|(name, _)| name);
+    if let Some(name) = names.find(|name| !is_name(name.as_encoded_bytes())) {
+        return refuse("the name of a variable", format!("{name:?}"));
+    }
+    let changes = environment.changes.iter();
+    let mut values = changes.filter_map(|(_, value)| value.as_ref());
+    if let Some(value) = values.find(|value| value.as_encoded_bytes().contains(&0)) {
+        return refuse("a value without a zero byte", format!("{value:?}"));
+    }
+    Ok(())
+}
+
 impl StartError {
     /// In the caller's terms.
     pub(crate) fn into_build_error(self, launch: &Launch) -> BuildError {

@@ -176,12 +176,26 @@ fn what_cannot_be_sent_is_refused() {
         refused,
         SpawnError::Function(SubmitError::NotEncoded { .. })
     ));
-    let builder = Process::builder().max_frame(1000);
-    let refused = builder.spawn(echo, vec![0; 1000]).unwrap_err();
+    let builder = Process::builder().max_frame(4096);
+    let refused = builder.clone().spawn(echo, vec![0; 4096]).unwrap_err();
     assert!(matches!(
         refused,
         SpawnError::Function(SubmitError::TooLarge { .. })
     ));
+    let refused = builder.max_frame(4095).spawn(nothing, ()).unwrap_err();
+    assert!(
+        matches!(refused, SpawnError::Start(BuildError::Parameter { .. })),
+        "{refused}"
+    );
+    let long = "n".repeat(256);
+    let refused = Process::builder()
+        .name(long)
+        .spawn(nothing, ())
+        .unwrap_err();
+    assert!(refused.to_string().contains("255 bytes"), "{refused}");
+    let nowhere = Process::builder().current_dir("/a\0b");
+    let refused = nowhere.spawn(nothing, ()).unwrap_err();
+    assert!(refused.to_string().contains("zero byte"), "{refused}");
     for name in ["", "a=b", "a\0b"] {
         let refused = Process::builder().env(name, "x").spawn(nothing, ());
         let refused = refused.unwrap_err();
@@ -210,9 +224,13 @@ fn a_result_that_cannot_be_sent_is_named() {
         "{error:?}"
     );
     assert_eq!(process.exit_code(), Some(1));
-    // Its own encoding adds three bytes to each of the two.
-    let process = quiet().max_frame(1004).spawn(echo, vec![0; 1000]).unwrap();
-    assert_eq!(process.join().unwrap().len(), 1000);
+    let process = quiet().max_frame(5000).spawn(repeat, (60, 100)).unwrap();
+    let error = process.join().unwrap_err();
+    let is_too_large = matches!(
+        error,
+        ProcessError::NotDelivered(TaskError::ResultTooLarge { size: 6002, .. })
+    );
+    assert!(is_too_large, "{error:?}");
     let elsewhere = quiet().current_dir("/no/such/directory").spawn(nothing, ());
     match elsewhere.unwrap().join() {
         Err(ProcessError::NotStarted(BuildError::CannotStart { reason, .. })) => {

@@ -1,6 +1,6 @@
 //! At once, within one another, in threads and runtimes.
 
-use std::future::Future as _;
+use std::future::{Future as _, IntoFuture as _};
 use std::io::{BufRead as _, BufReader};
 use std::thread;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Vec<Case> {
         what_is_killed_takes_its_own_processes_along,
         running_out_of_descriptors_is_an_error,
         a_handle_is_sent_and_shared,
+        killed_at_any_moment_they_are_told_and_leave_nothing,
     ]
 }
 
@@ -131,6 +132,8 @@ fn it_is_awaited() {
     let all: Vec<_> = block_on(all).into_iter().map(Result::unwrap).collect();
     assert_eq!(all, (0..10).collect::<Vec<_>>());
     drop(opener.join().unwrap());
+    let owned = Process::spawn(add, (20, 22)).unwrap();
+    assert_eq!(block_on(owned.into_future()).unwrap(), 42);
     // One that has ended is ready at once; and by reference.
     assert_eq!(block_on(async { (&processes[3]).await }).unwrap(), 3);
 }
@@ -234,4 +237,32 @@ fn a_handle_is_sent_and_shared() {
     is_sent_and_shared::<Process<std::rc::Rc<u8>>>();
     is_sent_and_shared::<procession::Joining<'static, std::rc::Rc<u8>>>();
     is_sent_and_shared::<procession::ProcessBuilder>();
+}
+
+/// From before its hello to behind its result: it has one of these, or was killed.
+fn killed_at_any_moment_they_are_told_and_leave_nothing() {
+    let files = |count: usize| -> Vec<Descriptor> {
+        let file = || std::fs::File::open("/dev/null").unwrap();
+        (0..count).map(|_| Descriptor::new(file())).collect()
+    };
+    let mut ends = [0, 0];
+    for n in 0..120 {
+        let process = Process::spawn(read_all, files(n % 3 * 200)).unwrap();
+        for _ in 0..n * 2000 {
+            std::hint::spin_loop();
+        }
+        process.kill();
+        match process.join() {
+            Ok(came) => {
+                ends[0] += 1;
+                assert_eq!(came.unwrap().1.len(), n % 3 * 200);
+            }
+            Err(ProcessError::Ended(ended)) => {
+                ends[1] += 1;
+                assert_eq!(ended.end, EndOfWorker::Signalled(9));
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert!(ends[1] > 0, "{ends:?}");
 }

@@ -67,6 +67,11 @@ pub(crate) fn pass(gate: Gate, label: u32) -> u32 {
 }
 
 #[procession::task]
+pub(crate) fn repeat(byte: u8, times: usize) -> Vec<u8> {
+    vec![byte; 60 * times]
+}
+
+#[procession::task]
 pub(crate) fn echo(bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
