@@ -136,6 +136,7 @@ fn start_with(
     streams: Streams,
 ) -> Result<(Child, ControlSocket), StartError> {
     let (ours, theirs) = sys::control_pair().map_err(system("a worker's control socket"))?;
+    wire::handles::allow_at_most(ours.most_descriptors());
     let Streams { stdout, stderr } = streams;
     // What the harness prints before `init()` is nobody's business.
     let (stdout_now, stdout) = if launch.test_binary {

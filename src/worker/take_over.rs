@@ -23,6 +23,7 @@ pub(super) fn take_over(mut control: ControlSocket) -> ! {
         Ok(None) => sys::die_with_group(),
         Err(error) => give_up(&control, &error),
     };
+    wire::handles::allow_at_most(control.most_descriptors());
     let control = Arc::new(control);
     if let Err(error) = watch_driver(control.clone()) {
         give_up(&control, &error);

@@ -19,6 +19,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_pool_that_is_killed_leaves_none,
         an_argument_that_finds_no_memory_leaves_none,
         deaths_at_any_moment_leave_none,
+        what_finds_no_room_on_the_way_waits,
     ]
 }
 
@@ -185,4 +186,48 @@ fn deaths_at_any_moment_leave_none() {
     drop(pool);
     support::until("all of them to be closed", || open_here() <= before);
     assert!(ends[0] > 0, "{ends:?}");
+}
+
+/// More messages than a socket holds, beside frames that are taken back: the worker takes out all of them.
+fn what_finds_no_room_on_the_way_waits() {
+    const COUNT: usize = 9 * 253;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: the system lets no more of a user's descriptors be on their way");
+        return;
+    }
+    #[procession::task]
+    fn length(bytes: Vec<u8>) -> usize {
+        bytes.len()
+    }
+    let pool = pool(1);
+    let open = || pool.submit(count, ()).unwrap().wait().unwrap();
+    // A large frame gets a large pipe, which is not what has no room then.
+    pool.submit(length, vec![0; 1 << 20])
+        .unwrap()
+        .wait()
+        .unwrap();
+    let (worker, before) = (pool.submit(pid, ()).unwrap().wait().unwrap(), open());
+    signal(worker, 19);
+    support::until("the worker to be stopped", || {
+        support::state_of(worker) == Some('T')
+    });
+    let here = open_here();
+    let one = super::said("many");
+    let many = || -> Vec<_> {
+        let duplicate = || Descriptor::new(one.try_clone_to_owned().unwrap());
+        (0..COUNT).map(|_| duplicate()).collect()
+    };
+    for _ in 0..60 {
+        let sent = pool.submit(echo, many()).unwrap();
+        assert!(sent.cancel());
+    }
+    assert!(open_here() > here + COUNT, "some wait in line");
+    let last = pool.submit(echo, many()).unwrap();
+    let behind = pool.submit(count, ()).unwrap();
+    signal(worker, 18);
+    awaiting("what was sent last");
+    assert_eq!(text_of(&last.wait().unwrap()[COUNT - 1]), "many");
+    assert_eq!(behind.wait().unwrap(), before);
+    drop((last, one));
+    support::until("all of them to be closed", || open_here() <= here);
 }
