@@ -205,7 +205,7 @@ impl Shared {
             Ok(Some(Left::Lost { announced, came })) => {
                 Err(ProcessError::NotDelivered(TaskError::DescriptorsLost {
                     function: self.function.name.into(),
-                    of: Travelling::Result,
+                    of: Travelling::Back,
                     announced,
                     came,
                 }))

@@ -220,7 +220,7 @@ impl TaskFailure {
             },
             Self::DescriptorsLost { announced, came } => TaskError::DescriptorsLost {
                 function,
-                of: Travelling::Arguments,
+                of: Travelling::Out,
                 announced,
                 came,
             },
