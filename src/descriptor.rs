@@ -22,7 +22,7 @@ use crate::wire::Handle;
 ///
 /// A worker without room for another open file fails the task with
 /// [`TaskError::DescriptorsLost`](crate::TaskError::DescriptorsLost); so does this process, with a result. One payload has at most 65 535
-/// descriptors; more are refused when it is encoded.
+/// descriptors (fewer where the system has been told to keep sockets small); more are refused when it is encoded.
 ///
 /// The idea is that of Python's `multiprocessing.reduction.DupFd`.
 ///

@@ -211,6 +211,26 @@
 //! # fn main() {}
 //! ```
 //!
+//! # One process
+//!
+//! [`Process`] runs a function in a process of its own, without a pool: it is started, and then joined, awaited, terminated or killed.
+//!
+//! ```standalone_crate
+//! use procession::Process;
+//!
+//! #[procession::task]
+//! fn count(text: String) -> usize {
+//!     text.split_whitespace().count()
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # procession::init();
+//! let process = Process::spawn(count, "one two three".to_owned())?;
+//! assert_eq!(process.join()?, 3);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Without processes
 //!
 //! [`ThreadPoolExecutor`] and [`InlineExecutor`] run the same functions through the same calls. Code that
@@ -308,7 +328,7 @@
 //! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due,
 //! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is read
 //! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
-//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited. A worker runs its tasks on its main thread; a second one watches for the end of this process.
+//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited, and `procession-children` while a [`Process`] is awaited, or one that was dropped runs. A worker runs its tasks on its main thread; a second one watches for the end of this process.
 //!
 //! # Features
 //!
@@ -323,7 +343,7 @@
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
 //! * Forking: workers start anew, and share no memory with this process, and no open files but those that are passed as a [`Descriptor`].
-//! * `Process`, queues and managers of `multiprocessing`.
+//! * Queues and managers of `multiprocessing`.
 //! * More than one machine.
 //!
 //! A worker is a wall against accidents. It has all the rights of this process: it is not a sandbox.
@@ -357,6 +377,7 @@ mod scheduler;
 mod sys;
 mod worker;
 mod executor;
+mod process;
 pub mod pipe;
 pub mod sync;
 pub mod shared;
@@ -378,6 +399,10 @@ pub use failure::Failure;
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use pipe::pipe;
+pub use process::{
+    CurrentProcess, Joining, Process, ProcessBuilder, ProcessOutput, Untyped, active_children,
+    current_process,
+};
 #[cfg(feature = "macros")]
 pub use procession_macros::{main, task};
 pub use registry::{TaskFunction, set_worker_runtime};
@@ -389,8 +414,9 @@ pub mod __private {
 pub use worker::{in_worker, init};
 
 pub use error::{
-    BuildError, EndOfWorker, Panic, ShutdownError, SubmitError, TaskError, TaskId, TimeLimit,
-    TimeLimitKind, Travelling, TrySubmitError, WorkerLost,
+    BuildError, EndOfWorker, Panic, ProcessEnded, ProcessError, ShutdownError, SpawnError,
+    SubmitError, TaskError, TaskId, TimeLimit, TimeLimitKind, Travelling, TrySubmitError,
+    WorkerLost,
 };
 pub use future::{
     AsCompleted, AsCompletedTimeout, Awaiting, Completes, Future, Kill, Promise, ReturnWhen,

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use procession::{Future, Kill, ProcessPoolExecutor, Shutdown, TaskError};
+use procession::{Future, Kill, Process, ProcessPoolExecutor, Shutdown, TaskError};
 use programs::{finish, program, programs};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, kill_process_group, setrlimit,
@@ -19,7 +19,7 @@ use rustix::process::{
 use support::{Case, Gate, GateKeeper, Terminal, awaiting, signal, sit_down_at, state_of, until};
 
 /// What workers are at when their driver ends.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 10] = [
     "idle",
     "busy",
     "stopped",
@@ -28,6 +28,11 @@ const KINDS: [&str; 7] = [
     "nested",
     // The thread that built the pool has ended.
     "thread",
+    // Daemons, and what they have started.
+    "processes",
+    "process_tree",
+    // No daemons.
+    "awaited_processes",
 ];
 
 /// How it ends, and what that looks like.
@@ -59,6 +64,10 @@ fn main() {
         ];
         for kind in KINDS {
             for (end, looks) in ENDS {
+                // What would wait for them has no end.
+                if kind == "awaited_processes" && matches!(end, "exit" | "panic") {
+                    continue;
+                }
                 let name = format!("nobody_outlives::{kind}::{end}");
                 cases.push(Case::new(name, move || end_a_driver(kind, end, looks)));
             }
@@ -114,6 +123,13 @@ fn have_a_child(is_busy: bool) {
 fn have_a_pool() {
     let pool = pool(1);
     let _ = pool.submit(spin, ()).unwrap().wait();
+}
+
+/// Has a process of its own that never ends, and has started another one.
+#[procession::task]
+fn have_a_process() {
+    let process = Process::spawn(have_a_child, true).unwrap();
+    let _ = process.join();
 }
 
 /// What a task does after it has started a process.
@@ -181,6 +197,16 @@ fn drives() {
         maximum: Some(0),
     };
     setrlimit(Resource::Core, none).expect("no core dumps");
+    let daemon = |is_daemon| Process::builder().daemon(is_daemon);
+    let processes: Vec<Process<()>> = match &*kind {
+        "processes" | "awaited_processes" => (0..2)
+            .map(|_| daemon(kind == "processes").spawn(spin, ()).unwrap())
+            .collect(),
+        "process_tree" => (0..2)
+            .map(|_| daemon(true).spawn(have_a_process, ()).unwrap())
+            .collect(),
+        _ => Vec::new(),
+    };
     let pool = match &*kind {
         // The thread that has asked for the workers is gone when they begin.
         "thread" => std::thread::spawn(|| pool(2)).join().expect("a pool"),
@@ -203,6 +229,7 @@ fn drives() {
         "sleeping_children" => two(&|| pool.submit(have_a_child, false).unwrap()),
         "busy_children" => two(&|| pool.submit(have_a_child, true).unwrap()),
         "nested" => two(&|| pool.submit(have_a_pool, ()).unwrap()),
+        "processes" | "awaited_processes" | "process_tree" => Vec::new(),
         other => panic!("{other}"),
     };
     // There is more to come than what runs.
@@ -217,7 +244,7 @@ fn drives() {
         "panic" => panic!("as a driver does"),
         other => panic!("{other}"),
     }
-    drop((futures, queued));
+    drop((futures, queued, processes));
 }
 
 fn set_default_action(signal: i32) {

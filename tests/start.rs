@@ -645,7 +645,10 @@ fn executors_nest_to_a_limit() {
     let pool = pool(1);
     let (depth, error) = pool.submit(nest, 1).unwrap().wait().unwrap();
     assert_eq!(depth, 10);
-    assert_eq!(error, "executors are nested 11 deep, 10 are allowed");
+    assert_eq!(
+        error,
+        "executors and processes are nested 11 deep, 10 are allowed"
+    );
 }
 
 /// A `fork` copies the page tables of a driver, which may be large, and stops all its threads

@@ -34,11 +34,12 @@ fn main() {
 }
 
 /// The tests of the crate that leave a note, each once.
-const NOTED: [&str; 8] = [
+const NOTED: [&str; 9] = [
     "a_failing_test_leaves_nothing",
     "a_function_in_a_private_module_has_its_whole_path",
     "a_library_that_is_linked_is_found_by_name",
     "a_panic_is_an_error",
+    "a_process_runs_a_function",
     "a_task_runs_in_another_process",
     "a_worker_has_the_name_of_its_program",
     "other_types_are_refused",
@@ -46,7 +47,7 @@ const NOTED: [&str; 8] = [
 ];
 
 /// All of its tests, as libtest names them.
-const TESTS: [&str; 13] = [
+const TESTS: [&str; 14] = [
     "a_function_in_a_private_module_has_its_whole_path",
     "a_library_that_is_linked_is_found_by_name",
     "a_library_that_is_not_linked_is_refused_with_a_hint",
@@ -56,6 +57,7 @@ const TESTS: [&str; 13] = [
     "procession_worker",
     "tests::a_failing_test_leaves_nothing",
     "tests::a_panic_is_an_error",
+    "tests::a_process_runs_a_function",
     "tests::a_task_runs_in_another_process",
     "tests::a_worker_has_the_name_of_its_program",
     "tests::what_a_task_prints_is_seen",

@@ -39,8 +39,8 @@ pub enum BuildError {
         "this process is a worker that never reached `procession::init()`: make it the first line of `main`"
     )]
     WorkerWithoutInit,
-    /// Executors are nested too deeply.
-    #[error("executors are nested {depth} deep, {max_depth} are allowed")]
+    /// Executors, or processes, are nested too deeply.
+    #[error("executors and processes are nested {depth} deep, {max_depth} are allowed")]
     TooDeep {
         /// The depth asked for.
         depth: u32,

@@ -2,16 +2,19 @@
 //!
 //! * [`BuildError`]: the executor could not be started.
 //! * [`SubmitError`]: a call was refused; nothing ran.
+//! * [`SpawnError`], [`ProcessError`]: a process was not started; has no result.
 //! * [`TaskError`]: what a future can say instead of a value.
 //!
 //! Their `{:?}` is the message with its causes.
 
 mod build;
+mod process;
 mod submit;
 mod task;
 mod worker;
 
 pub use build::{BuildError, ShutdownError};
+pub use process::{ProcessEnded, ProcessError, SpawnError};
 pub use submit::{SubmitError, TrySubmitError};
 pub use task::{Panic, TaskError, TaskId, TimeLimit, TimeLimitKind, Travelling};
 pub use worker::{EndOfWorker, WorkerLost};

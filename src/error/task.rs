@@ -176,7 +176,7 @@ impl TaskError {
             | Self::ResultNotDecoded { .. }
             | Self::Abandoned
             | Self::DescriptorsLost {
-                of: Travelling::Result,
+                of: Travelling::Back,
                 ..
             }
             | Self::TimedOut { .. } => true,
@@ -187,7 +187,7 @@ impl TaskError {
             | Self::Broken { may_have_run, .. } => *may_have_run,
             Self::ArgumentNotDecoded { .. }
             | Self::DescriptorsLost {
-                of: Travelling::Arguments,
+                of: Travelling::Out,
                 ..
             }
             | Self::Refused(_) => false,
@@ -198,23 +198,24 @@ impl TaskError {
 /// What descriptors belong to that travel.
 ///
 /// ```
-/// assert_eq!(procession::Travelling::Result.to_string(), "result");
+/// assert_eq!(procession::Travelling::Back.to_string(), "result");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Travelling {
+    // No variant is named `Result`: the compiler would then spell out std's in its messages to users.
     /// To the arguments of a task; its function was not called.
-    Arguments,
+    Out,
     /// To the result of a task.
-    Result,
+    Back,
 }
 
 impl Travelling {
     /// Who was out of descriptors, most likely.
     fn hint(self) -> &'static str {
         match self {
-            Self::Arguments => "it was not called, has its worker as many open files as it may?",
-            Self::Result => "has this process as many open files as it may?",
+            Self::Out => "it was not called, has its worker as many open files as it may?",
+            Self::Back => "has this process as many open files as it may?",
         }
     }
 }
@@ -222,8 +223,8 @@ impl Travelling {
 impl fmt::Display for Travelling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Arguments => "arguments",
-            Self::Result => "result",
+            Self::Out => "arguments",
+            Self::Back => "result",
         })
     }
 }

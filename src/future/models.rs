@@ -37,7 +37,7 @@ fn value(byte: u8) -> Outcome {
 }
 
 fn byte_of(outcome: &Outcome) -> u8 {
-    outcome.as_ref().unwrap()[0]
+    outcome.as_ref().unwrap().bytes[0]
 }
 
 #[test]

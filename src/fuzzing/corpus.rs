@@ -11,7 +11,7 @@ use super::TARGETS;
 use crate::frame::{self, FLAG_IN_TASK, FLAG_LAST, Header, Kind, MAX_RECORD};
 use crate::wire::{
     self, BinaryId, ChunkWriter, Facade, Hello, ItemOutcome, Level, Limits, MAX_FIELDS, PartWriter,
-    Record, Setup, TaskFailure, Value, Wanted,
+    ProcessSetup, Record, Setup, TaskFailure, Value, Wanted,
 };
 
 #[test]
@@ -250,6 +250,12 @@ fn message_seeds() -> Vec<(&'static str, u8, Vec<u8>)> {
             cpus: vec![1],
             directory: Some(b"/".to_vec()),
         },
+        process: Some(ProcessSetup {
+            name: "app".to_owned(),
+            is_daemon: true,
+            len: 300,
+            handles: 2,
+        }),
     };
     let hello = Hello {
         protocol: wire::PROTOCOL,

@@ -16,10 +16,13 @@ use super::descriptors::{duplicate_beside, off_standard};
 /// How many descriptors one message can carry (`SCM_MAX_FD` of Linux).
 pub(super) const MAX_PASSED: usize = 253;
 
-/// How much may be on its way through the socket, as far as the system allows: all messages of one frame have to fit, since
+/// How much may be on its way through the socket (the kernel doubles it), as far as the system allows: all messages of one frame have to fit, since
 /// its reader takes none of them before it has read the frame. (Of 65535 descriptors there are 260 messages, each of which
 /// the kernel counts as less than a KiB.)
-const ON_THE_WAY: usize = 1 << 20;
+const ON_THE_WAY: usize = 192 * 1024;
+
+/// What a short message counts for in the socket, and more: the kernel's own part of it, which is 768 bytes of a 64-bit Linux 6.
+const MESSAGE_COST: usize = 1024;
 
 /// The longest message that is received from a peer that has started.
 const SHORT_MESSAGE: usize = 64;
@@ -75,6 +78,12 @@ impl ControlSocket {
         } else {
             Err(fd)
         }
+    }
+
+    /// How many descriptors, in full messages, find room in the socket if nobody receives any.
+    pub(crate) fn most_descriptors(&self) -> usize {
+        let room = rustix::net::sockopt::socket_send_buffer_size(&self.0).unwrap_or(0);
+        (room / MESSAGE_COST).max(1) * MAX_PASSED
     }
 
     /// Sends one message, and waits for room. It never raises SIGPIPE.
@@ -170,14 +179,21 @@ impl ControlSocket {
         let mut bytes = vec![0; MAX_MESSAGE];
         let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received = retry_on_intr(|| {
-            recvmsg(
-                &self.0,
-                &mut [IoSliceMut::new(&mut bytes)],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
-            )
-        })?;
+        let mut receive = || {
+            retry_on_intr(|| {
+                recvmsg(
+                    &self.0,
+                    &mut [IoSliceMut::new(&mut bytes)],
+                    &mut ancillary,
+                    RecvFlags::CMSG_CLOEXEC,
+                )
+            })
+        };
+        let received = match receive() {
+            // As in `receive_now`.
+            Err(Errno::CONNRESET) => receive()?,
+            received => received?,
+        };
         let mut descriptors = Vec::new();
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(passed) = message {
@@ -207,5 +223,40 @@ impl AsFd for ControlSocket {
 impl From<ControlSocket> for OwnedFd {
     fn from(socket: ControlSocket) -> Self {
         socket.0
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_find_room_as_are_promised() {
+        let (ours, theirs) = pair().unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let messages = ours.most_descriptors() / MAX_PASSED;
+        // One each: what comes beside a message takes no room.
+        for _ in 0..messages {
+            ours.send_now(&[7; 16], &[null.as_fd()]).unwrap();
+        }
+        for _ in 0..messages {
+            let received = theirs.receive_now().unwrap();
+            assert_eq!(
+                (received.bytes, received.descriptors.len()),
+                (vec![7; 16], 1)
+            );
+        }
+        let nothing = theirs.receive_now().err().unwrap();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn what_was_sent_before_the_end_is_received_after_it() {
+        let (ours, theirs) = pair().unwrap();
+        ours.send(b"unread", &[]).unwrap();
+        theirs.send(b"last words", &[]).unwrap();
+        drop(theirs);
+        assert_eq!(ours.receive_now().unwrap().bytes, b"last words");
+        assert!(ours.receive_now().unwrap().bytes.is_empty());
     }
 }

@@ -252,6 +252,23 @@ pub(crate) fn ignore_stops_by_terminal() {
     }
 }
 
+/// Calls `run` when this process exits in good order: when `main` returns, or somebody calls `exit`. What it panics with is contained.
+/// Once for a process: a second function is not called.
+pub(crate) fn at_exit(run: fn()) {
+    static RUN: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
+    extern "C" fn call() {
+        if let Some(run) = RUN.get() {
+            let _ = std::panic::catch_unwind(run);
+        }
+    }
+    if RUN.set(run).is_ok() {
+        // SAFETY: `call` is a function for as long as the program, and does not unwind. It fails for lack of memory: then
+        // nothing is called.
+        // https://man7.org/linux/man-pages/man3/atexit.3.html
+        let _ = unsafe { libc::atexit(call) };
+    }
+}
+
 /// Ends this process at once, and its process group with it if it leads one.
 pub(crate) fn die_with_group() -> ! {
     if rustix::process::getpgrp() == rustix::process::getpid() {

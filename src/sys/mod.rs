@@ -24,6 +24,7 @@ mod limits;
 mod mapping;
 mod named;
 mod packets;
+mod parcel;
 mod poll;
 mod robust;
 mod sealed;
@@ -39,10 +40,10 @@ pub(crate) use descriptors::{
 };
 pub(crate) use futex::{futex_wait, futex_wake_all};
 pub(crate) use host::{
-    Home, adopt_standard_output, aside, close_foreign, continue_when_parent_ends, die_with_group,
-    end_now, environment, flush_standard_streams, ignore_stops_by_terminal, name_process,
-    number_of, place_at, remove_from_environment, say_on_standard_input, take_standard_input,
-    tell_user, with_signals_blocked, write_to_stderr, write_to_stdout,
+    Home, adopt_standard_output, aside, at_exit, close_foreign, continue_when_parent_ends,
+    die_with_group, end_now, environment, flush_standard_streams, ignore_stops_by_terminal,
+    name_process, number_of, place_at, remove_from_environment, say_on_standard_input,
+    take_standard_input, tell_user, with_signals_blocked, write_to_stderr, write_to_stdout,
 };
 pub(crate) use limits::{
     ALLOCATION_FAILED, MemoryGauge, allow_cpu_time, enter_directory, limit_address_space,
@@ -55,11 +56,13 @@ pub(crate) use packets::{
     MAX_BESIDE, has_ended, is_gone, is_packet_socket, longest_packet, packet_pair, receive_packet,
     send_packet,
 };
+pub(crate) use parcel::Parcel;
 pub(crate) use poll::{
     Poller, Ready, wait_among, wait_for, wait_for_hangup, wait_for_hangup_until,
     wait_for_room_until,
 };
 pub(crate) use robust::{Header, Held, LockedMapping, MutexError, Owner};
+pub(crate) use rustix::process::Signal;
 pub(crate) use sealed::{SealedBytes, seal, unsealed_file};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};

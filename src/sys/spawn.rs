@@ -241,6 +241,20 @@ impl Child {
         }
     }
 
+    /// Sends a signal to the process alone, on the same condition.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let reaped = lock(&self.reaped);
+        if reaped.is_none() {
+            // As for `kill_all`.
+            let _ = rustix::process::kill_process(self.pid, signal);
+        }
+    }
+
+    /// Whether this process was forked off by the one whose child it is.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.home.is_elsewhere()
+    }
+
     /// Reaps it if it has ended, after killing what is left of its group; `None` while it runs.
     pub(crate) fn try_reap(&self) -> Option<Reaped> {
         self.reap(true)

@@ -17,13 +17,20 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::codec::refusal;
 
-/// The most descriptors that one payload can have: what a frame's header can say.
-pub(crate) const MAX_HANDLES: usize = u16::MAX as usize;
+/// The most descriptors that one payload can have: what a frame's header can say, or what the control sockets of this system
+/// let through at once, if that is less.
+static MAX_HANDLES: AtomicUsize = AtomicUsize::new(u16::MAX as usize);
+
+/// All messages beside a frame have to find room before any of them is read: no more descriptors are collected than that.
+pub(crate) fn allow_at_most(count: usize) {
+    MAX_HANDLES.fetch_min(count, Ordering::Relaxed);
+}
 
 /// The descriptors beside one payload, in the order of their places. Cheap to clone, and as large as
 /// a pointer.
@@ -43,7 +50,7 @@ impl Handles {
 
     /// How many there are.
     pub(crate) fn len(&self) -> u16 {
-        // No more than `MAX_HANDLES` are ever put together.
+        // No more than that are ever put together.
         self.as_slice().len() as u16
     }
 
@@ -170,8 +177,10 @@ fn place_of(descriptor: &Arc<OwnedFd>) -> Result<u16, &'static str> {
             .rposition(|(of, known)| *of == number && Arc::ptr_eq(known, descriptor));
         let first = found.partition_point(|(of, _)| *of < number);
         let place = known.unwrap_or(found.len()) - first;
-        if place >= MAX_HANDLES {
-            return Err("more than 65535 descriptors travel at once");
+        if place >= MAX_HANDLES.load(Ordering::Relaxed) {
+            return Err(
+                "more descriptors travel at once than the 65535 that a frame can have, or than a socket holds (net.core.wmem_max)",
+            );
         }
         if known.is_none() {
             found.push((number, descriptor.clone()));

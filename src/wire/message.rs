@@ -47,6 +47,19 @@ pub(crate) struct Setup {
     /// Which records the worker sends.
     pub(crate) records: Wanted,
     pub(crate) limits: Limits,
+    /// Set for a process that runs one function, and is no worker.
+    pub(crate) process: Option<ProcessSetup>,
+}
+
+/// What a process must know that runs one function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessSetup {
+    pub(crate) name: String,
+    pub(crate) is_daemon: bool,
+    /// The length of the encoded call in the first memory that comes along, in bytes.
+    pub(crate) len: u64,
+    /// How many descriptors come beside it.
+    pub(crate) handles: u16,
 }
 
 /// What a worker allows itself before anything else runs in it. `None`: whatever it has inherited.
@@ -207,7 +220,7 @@ impl TaskFailure {
             },
             Self::DescriptorsLost { announced, came } => TaskError::DescriptorsLost {
                 function,
-                of: Travelling::Arguments,
+                of: Travelling::Out,
                 announced,
                 came,
             },

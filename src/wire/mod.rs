@@ -26,7 +26,8 @@ pub(crate) use codec::{
 pub(crate) use encoded::Encoded;
 pub(crate) use handles::{Handle, Handles};
 pub(crate) use message::{
-    BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, Setup, TaskFailure,
+    BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, ProcessSetup, Setup,
+    TaskFailure,
 };
 #[cfg(any(test, feature = "log", feature = "tracing"))]
 pub(crate) use record::Level;

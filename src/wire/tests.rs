@@ -41,6 +41,7 @@ fn setup() -> Setup {
             cpus: vec![0, 3],
             directory: Some(b"/tmp".to_vec()),
         },
+        process: None,
     }
 }
 
@@ -66,8 +67,15 @@ fn messages_are_pinned() {
     golden::check(
         &bytes_of(&setup()),
         "03 ef9bafcdf8acd19101 02 01 8080808004 01 00 02 0a 01 01 01 00 01 02 00 \
-         01 8080808004 00 01 40 01 00 01 09 02 00 03 01 04 2f746d70",
+         01 8080808004 00 01 40 01 00 01 09 02 00 03 01 04 2f746d70 00",
     );
+    let process = ProcessSetup {
+        name: "app".to_owned(),
+        is_daemon: true,
+        len: 300,
+        handles: 2,
+    };
+    golden::check(&bytes_of(&process), "03 617070 01 ac02 02");
     golden::check(
         &bytes_of(&hello()),
         "03 ac02 01 06 6170703a3a66 07 e724 01 01 02 03 08 05 ac02 01",
@@ -427,9 +435,10 @@ fn any_setup() -> impl Strategy<Value = Setup> {
         vec(any::<i32>(), 0..300),
         any_wanted(),
         any_limits(),
+        proptest::option::of(any_process()),
     )
         .prop_map(
-            |((registry, worker, depth, max_frame), are_set, kept, records, limits)| {
+            |((registry, worker, depth, max_frame), are_set, kept, records, limits, process)| {
                 let [initializer, own_binary, stdout, tells_memory, is_captured] = are_set;
                 Setup {
                     protocol: PROTOCOL,
@@ -445,9 +454,19 @@ fn any_setup() -> impl Strategy<Value = Setup> {
                     is_captured,
                     records,
                     limits,
+                    process,
                 }
             },
         )
+}
+
+fn any_process() -> impl Strategy<Value = ProcessSetup> {
+    (text(), any::<(bool, u64, u16)>()).prop_map(|(name, (is_daemon, len, handles))| ProcessSetup {
+        name,
+        is_daemon,
+        len,
+        handles,
+    })
 }
 
 fn any_hello() -> impl Strategy<Value = Hello> {

@@ -64,7 +64,7 @@ pub fn init() {
     }
 }
 
-/// Whether this process is a worker.
+/// Whether this process is a worker, or a [`Process`](crate::Process).
 ///
 /// ```
 /// assert!(!procession::in_worker());

@@ -37,10 +37,26 @@ impl ByteSource for TaskPipe {
 
 /// What has come beside a frame that has been read. The error says what is wrong with it.
 pub(super) fn receive_beside(control: &ControlSocket, header: &Header) -> Result<Arrived, String> {
+    receive(control, header, || Ok(()))
+}
+
+/// The same, where it may have yet to come.
+pub(super) fn await_beside(control: &ControlSocket, header: &Header) -> Result<Arrived, String> {
+    receive(control, header, || {
+        sys::wait_for(&[control.as_fd()], None).map(drop)
+    })
+}
+
+fn receive(
+    control: &ControlSocket,
+    header: &Header,
+    wait: impl Fn() -> io::Result<()>,
+) -> Result<Arrived, String> {
     let announced = header.handles;
     let mut arriving = Arriving::new(header.task, header.seq, announced);
     while !arriving.is_complete() {
-        let received = control.receive_now().map_err(|error| {
+        let received = wait().and_then(|()| control.receive_now());
+        let received = received.map_err(|error| {
             format!(
                 "the driver announced {announced} descriptors, and none can be received: {error}"
             )
@@ -123,7 +139,11 @@ impl Results {
 
 /// Sends the descriptors of a frame. A message waits while the socket is full: the driver takes out what belongs to frames before this
 /// one, and those of one frame fit.
-fn send_beside(control: &ControlSocket, header: &Header, handles: &Handles) -> io::Result<()> {
+pub(super) fn send_beside(
+    control: &ControlSocket,
+    header: &Header,
+    handles: &Handles,
+) -> io::Result<()> {
     let mut rest = handles.as_slice();
     let mut first = 0;
     let give_up = Instant::now() + PATIENCE;

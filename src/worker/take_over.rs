@@ -8,6 +8,7 @@ use std::panic;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::process::{self, Errand};
 use super::serve::Server;
 use crate::registry::registry;
 use crate::run;
@@ -22,27 +23,36 @@ pub(super) fn take_over(mut control: ControlSocket) -> ! {
         Ok(None) => sys::die_with_group(),
         Err(error) => give_up(&control, &error),
     };
+    wire::handles::allow_at_most(control.most_descriptors());
     let control = Arc::new(control);
     if let Err(error) = watch_driver(control.clone()) {
         give_up(&control, &error);
     }
-    let Prepared {
-        tasks,
-        results,
-        page,
-        setup,
-        hello,
-    } = prepared;
-    Server::new(tasks, results, control, page, setup, hello).serve()
+    match prepared {
+        Prepared::Worker {
+            tasks,
+            results,
+            page,
+            setup,
+            hello,
+        } => Server::new(tasks, results, control, page, *setup, hello).serve(),
+        Prepared::Process { errand, setup } => process::run(errand, &control, &setup),
+    }
 }
 
-/// What a worker serves with.
-struct Prepared {
-    tasks: OwnedFd,
-    results: OwnedFd,
-    page: SharedPage,
-    setup: Setup,
-    hello: Hello,
+/// What this process is for, and what with.
+enum Prepared {
+    Worker {
+        tasks: OwnedFd,
+        results: OwnedFd,
+        page: SharedPage,
+        setup: Box<Setup>,
+        hello: Hello,
+    },
+    Process {
+        errand: Errand,
+        setup: Box<Setup>,
+    },
 }
 
 /// The driver is told why; should it be gone, nobody is left to be told.
@@ -56,9 +66,12 @@ fn give_up(control: &ControlSocket, error: &io::Error) -> ! {
 /// What came over the control socket.
 struct Received {
     setup: Setup,
+    /// The pipe of tasks; or the memory of the one call.
     tasks: OwnedFd,
+    /// The pipe of results; or the memory for the one result.
     results: OwnedFd,
-    page: SharedPage,
+    /// A process that runs one function has none.
+    page: Option<SharedPage>,
     stdout: Option<OwnedFd>,
     kept: Vec<OwnedFd>,
 }
@@ -101,7 +114,20 @@ fn prepare(control: &mut ControlSocket) -> io::Result<Option<Prepared>> {
     run::capture_panics();
 
     let hello = hello(&setup).map_err(io::Error::other)?;
-    Ok(Some(Prepared {
+    let setup = Box::new(setup);
+    let Some(page) = page else {
+        if hello.registry != setup.registry {
+            return Err(io::Error::other(
+                "this program has other functions than the one that started it",
+            ));
+        }
+        let errand = Errand {
+            call: tasks.into(),
+            result: results.into(),
+        };
+        return Ok(Some(Prepared::Process { errand, setup }));
+    };
+    Ok(Some(Prepared::Worker {
         tasks,
         results,
         page,
@@ -121,7 +147,8 @@ fn receive_setup(control: &ControlSocket) -> io::Result<Option<Received>> {
             "the driver's first message does not decode: {error}"
         ))
     })?;
-    let expected = 3 + usize::from(setup.stdout) + setup.kept.len();
+    let is_worker = setup.process.is_none();
+    let expected = 2 + usize::from(is_worker) + usize::from(setup.stdout) + setup.kept.len();
     if descriptors.len() != expected {
         return Err(malformed("the driver passed too few descriptors"));
     }
@@ -131,9 +158,12 @@ fn receive_setup(control: &ControlSocket) -> io::Result<Option<Received>> {
             .next()
             .ok_or_else(|| malformed("the driver passed too few descriptors"))
     };
-    let (tasks, results, memory) = (next()?, next()?, next()?);
+    let (tasks, results) = (next()?, next()?);
+    let page = match is_worker {
+        true => Some(SharedPage::attach(next()?)?),
+        false => None,
+    };
     let stdout = if setup.stdout { Some(next()?) } else { None };
-    let page = SharedPage::attach(memory)?;
     Ok(Some(Received {
         setup,
         tasks,

@@ -74,7 +74,7 @@ fn a_worker_without_room_fails_the_task_and_goes_on() {
         let error = outcome.as_ref().unwrap_err().to_string();
         assert!(error.contains("descriptors of the arguments"), "{error}");
         assert!(!outcome.as_ref().unwrap_err().may_have_run());
-        let came = lost(outcome, Travelling::Arguments, count as u16);
+        let came = lost(outcome, Travelling::Out, count as u16);
         assert!(came > 0 || count == 600);
     }
     assert_eq!(open(), before);
@@ -93,7 +93,7 @@ fn this_process_without_room_fails_the_task_and_goes_on() {
         for count in [20, 600] {
             let outcome = pool.submit(make_some, count).unwrap().wait();
             assert!(outcome.as_ref().unwrap_err().may_have_run());
-            lost(outcome, Travelling::Result, count as u16);
+            lost(outcome, Travelling::Back, count as u16);
             assert_eq!(open_here(), before);
         }
         // In a chunk, one item.
@@ -143,7 +143,10 @@ fn more_than_a_frame_can_announce_are_refused() {
     let pool = pool(1);
     match pool.submit(echo, many) {
         Err(SubmitError::NotEncoded { message, .. }) => {
-            assert!(message.contains("more than 65535 descriptors"), "{message}");
+            assert!(
+                message.contains("more descriptors travel at once"),
+                "{message}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -241,5 +244,5 @@ fn what_the_system_goes_on_refusing_fails_its_task() {
     let made = pool.submit(make_refused, ()).unwrap();
     assert_eq!(driven.wait().unwrap(), Ok(253));
     // Both have the same user.
-    lost(made.wait(), Travelling::Result, 300);
+    lost(made.wait(), Travelling::Back, 300);
 }

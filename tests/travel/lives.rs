@@ -18,6 +18,8 @@ pub(crate) fn tests() -> Vec<Case> {
         tasks_of_a_killed_worker_run_elsewhere_with_theirs,
         a_pool_that_is_killed_leaves_none,
         an_argument_that_finds_no_memory_leaves_none,
+        deaths_at_any_moment_leave_none,
+        what_finds_no_room_on_the_way_waits,
     ]
 }
 
@@ -138,4 +140,94 @@ fn an_argument_that_finds_no_memory_leaves_none() {
         "{refused:?}"
     );
     assert_eq!(open(), before);
+}
+
+fn deaths_at_any_moment_leave_none() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let before = open_here();
+    let pool = ProcessPoolExecutor::builder()
+        .max_workers(2)
+        .max_restarts(u32::MAX)
+        .build()
+        .unwrap();
+    let is_over = AtomicBool::new(false);
+    let mut ends = [0, 0];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut wait = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                // A little later each time.
+                wait = (wait + 37) % 1000;
+                (0..wait * 100).for_each(|_| std::hint::spin_loop());
+                let workers = support::children();
+                if let Some(worker) = workers.get(wait % workers.len().max(1)) {
+                    // Whoever reaps it does so in this process, perhaps by now.
+                    let pid = rustix::process::Pid::from_raw(worker.pid as i32).unwrap();
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                }
+            }
+        });
+        for n in 0..150 {
+            let sent = numbered([1, 3, 254, 600][n % 4]);
+            let (count, future) = (sent.len(), pool.submit(echo, sent).unwrap());
+            match future.wait() {
+                Ok(came) => {
+                    ends[0] += 1;
+                    assert_eq!(came.len(), count);
+                    assert_eq!(text_of(&came[count - 1]), (count - 1).to_string());
+                }
+                Err(TaskError::WorkerLost(_)) => ends[1] += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    awaiting("the end of the pool");
+    drop(pool);
+    support::until("all of them to be closed", || open_here() <= before);
+    assert!(ends[0] > 0, "{ends:?}");
+}
+
+/// More messages than a socket holds, beside frames that are taken back: the worker takes out all of them.
+fn what_finds_no_room_on_the_way_waits() {
+    const COUNT: usize = 9 * 253;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: the system lets no more of a user's descriptors be on their way");
+        return;
+    }
+    #[procession::task]
+    fn length(bytes: Vec<u8>) -> usize {
+        bytes.len()
+    }
+    let pool = pool(1);
+    let open = || pool.submit(count, ()).unwrap().wait().unwrap();
+    // A large frame gets a large pipe, which is not what has no room then.
+    pool.submit(length, vec![0; 1 << 20])
+        .unwrap()
+        .wait()
+        .unwrap();
+    let (worker, before) = (pool.submit(pid, ()).unwrap().wait().unwrap(), open());
+    signal(worker, 19);
+    support::until("the worker to be stopped", || {
+        support::state_of(worker) == Some('T')
+    });
+    let here = open_here();
+    let one = super::said("many");
+    let many = || -> Vec<_> {
+        let duplicate = || Descriptor::new(one.try_clone_to_owned().unwrap());
+        (0..COUNT).map(|_| duplicate()).collect()
+    };
+    for _ in 0..60 {
+        let sent = pool.submit(echo, many()).unwrap();
+        assert!(sent.cancel());
+    }
+    assert!(open_here() > here + COUNT, "some wait in line");
+    let last = pool.submit(echo, many()).unwrap();
+    let behind = pool.submit(count, ()).unwrap();
+    signal(worker, 18);
+    awaiting("what was sent last");
+    assert_eq!(text_of(&last.wait().unwrap()[COUNT - 1]), "many");
+    assert_eq!(behind.wait().unwrap(), before);
+    drop((last, one));
+    support::until("all of them to be closed", || open_here() <= here);
 }

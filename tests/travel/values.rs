@@ -29,6 +29,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_large_payload_has_some_beside_it,
         a_text_says_why_one_cannot_go_elsewhere,
         a_function_that_is_named_takes_one,
+        json_within_a_payload_names_them,
     ]
 }
 
@@ -224,4 +225,18 @@ fn a_function_that_is_named_takes_one() {
     assert_eq!(read.unwrap().wait().unwrap(), "named");
     let refused = pool.submit_by_name::<String>("nobody", &said("x"));
     assert!(matches!(refused, Err(SubmitError::NotRegistered { .. })) || refused.is_err());
+}
+
+/// The text stands in a payload, so that its places are those of that payload.
+fn json_within_a_payload_names_them() {
+    #[cfg(feature = "json")]
+    {
+        use procession::Json;
+        #[procession::task]
+        fn back(files: Json<Vec<Descriptor>>) -> Json<Vec<Descriptor>> {
+            files
+        }
+        let future = pool(1).submit(back, Json(numbered(2))).unwrap();
+        assert_eq!(text_of(&future.wait().unwrap().0[1]), "1");
+    }
 }

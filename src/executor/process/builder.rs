@@ -25,7 +25,7 @@ use crate::error::BuildError;
 use crate::executor::core::{Core, Shutdown, Work};
 use crate::executor::defaults::{DEFAULT_MAX_FRAME, DEFAULT_MAX_PENDING};
 use crate::registry::{TaskFunction, find, registry};
-use crate::sys::{self, Environment, Program};
+use crate::sys::{self, Environment};
 use crate::wire::{PROTOCOL, Setup, Wanted};
 use crate::worker::{self, Launch};
 
@@ -327,27 +327,13 @@ impl ProcessPoolExecutorBuilder {
         let initialised = worker::check_this_process(self.program.is_none())?;
         let initializer = self.initializer.transpose()?;
         let own_binary = self.program.is_none();
-        // Workers that are started later are started from where this process then is.
-        let program = self
-            .program
-            .map(|path| std::path::absolute(&path).unwrap_or(path));
-        let program = program.map_or(Program::ThisProgram, Program::At);
+        let program = worker::program_at(self.program)?;
         let system = |what| {
             move |source| BuildError::System {
                 what,
                 source: Arc::new(source),
             }
         };
-        program.check().map_err(|source| match &program {
-            Program::ThisProgram if sys::is_lack_of_descriptors(&source) => {
-                system("the descriptor of this program")(source)
-            }
-            Program::ThisProgram => BuildError::NoProgram(Arc::new(source)),
-            Program::At(path) => BuildError::Spawn {
-                program: path.clone(),
-                source: Arc::new(source),
-            },
-        })?;
         let mut kept = Vec::new();
         for (number, fd) in self.kept {
             kept.push((
@@ -372,6 +358,7 @@ impl ProcessPoolExecutorBuilder {
             is_captured,
             records: Wanted::default(),
             limits,
+            process: None,
         };
         let launch = Launch {
             program,

@@ -22,8 +22,7 @@ use crate::primitives::plain::{Mutex, lock};
 use crate::registry::Function;
 use crate::scheduler::WorkerId;
 use crate::sys::{self, Child, ControlSocket, Doorbell, Poller, SharedPage};
-use crate::wire;
-use crate::worker::Started;
+use crate::worker::{self, Started};
 
 /// Which of a worker's descriptors is meant, in the low bits of a poller's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -382,20 +381,7 @@ impl Link {
 
     /// What the worker said, on the control socket, about why it cannot say hello.
     pub(super) fn excuse(&self) -> Option<BuildError> {
-        let woken = sys::wait_for(&[self.control.as_fd()], Some(Instant::now()));
-        if woken.ok()? == 0 {
-            return None;
-        }
-        let pid = self.pid;
-        let (message, _) = self.control.receive().ok()?;
-        if message == wire::NEVER_INITIALISED {
-            return Some(BuildError::NeverInitialised { pid });
-        }
-        let reason = message.strip_prefix(wire::CANNOT_START)?;
-        Some(BuildError::CannotStart {
-            pid,
-            reason: String::from_utf8_lossy(reason).into_owned(),
-        })
+        worker::excuse(&self.control, self.pid)
     }
 
     /// Removes its descriptors from the poller.

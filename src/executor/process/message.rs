@@ -80,7 +80,7 @@ impl Failure {
             Self::Told(failure) => failure.into_error(function, pid, max_frame),
             Self::DescriptorsLost { announced, came } => TaskError::DescriptorsLost {
                 function: function.into(),
-                of: Travelling::Result,
+                of: Travelling::Back,
                 announced,
                 came,
             },

@@ -14,7 +14,7 @@ use crate::record;
 use crate::scheduler::WorkerId;
 use crate::sys::Ready;
 use crate::wire::{Setup, Wanted};
-use crate::worker::{self, StartError};
+use crate::worker;
 
 /// Runs until the pool has been shut down, or has broken, and its last worker is gone.
 pub(super) fn run(pool: &Arc<Pool>) {
@@ -102,13 +102,8 @@ fn start(pool: &Pool, worker: WorkerId) -> Result<Arc<Link>, BuildError> {
         what,
         source: Arc::new(source),
     };
-    let started = worker::start(&settings.launch, &setup).map_err(|error| match error {
-        StartError::System(what, source) => system(what, source),
-        StartError::Spawn(source) => BuildError::Spawn {
-            program: settings.launch.program.path(),
-            source: Arc::new(source),
-        },
-    })?;
+    let started = worker::start(&settings.launch, &setup)
+        .map_err(|error| error.into_build_error(&settings.launch))?;
     let captured = settings.captured;
     let poller = pool.poller.clone();
     Link::new(worker, started, setup.max_frame, captured, poller)
@@ -200,6 +195,7 @@ mod tests {
                 is_captured: false,
                 records: Wanted::default(),
                 limits: Limits::default(),
+                process: None,
             },
             start_timeout: Duration::from_secs(10),
             initializer: None,

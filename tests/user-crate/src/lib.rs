@@ -13,7 +13,7 @@ pub mod words {
 
 #[cfg(test)]
 mod tests {
-    use procession::{ProcessPoolExecutor, TaskError};
+    use procession::{Process, ProcessError, ProcessPoolExecutor, TaskError};
 
     use super::words::longest;
 
@@ -72,6 +72,16 @@ mod tests {
         let error = pool().submit(fail, ()).unwrap().wait().unwrap_err();
         assert!(matches!(error, TaskError::Panicked(_)), "{error:?}");
         assert!(error.to_string().contains("on purpose"), "{error}");
+    }
+
+    #[test]
+    fn a_process_runs_a_function() {
+        note("a_process_runs_a_function");
+        let process = Process::spawn(pid, ()).unwrap();
+        assert_eq!(process.join().unwrap(), process.pid());
+        let process = Process::spawn(fail, ()).unwrap();
+        assert!(matches!(process.join(), Err(ProcessError::Panicked(_))));
+        assert_eq!(process.exit_code(), Some(101));
     }
 
     #[test]

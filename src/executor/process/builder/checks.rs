@@ -12,6 +12,7 @@ use crate::executor::defaults::default_workers;
 use crate::scheduler::{Grace, Policy, Recycling};
 use crate::sys;
 use crate::wire::Limits;
+use crate::worker;
 
 /// The most workers that one pool may have.
 pub(super) const MAX_WORKERS: usize = 4096;
@@ -162,20 +163,7 @@ impl ProcessPoolExecutorBuilder {
         if self.kept.len() > MAX_KEPT {
             return refuse("keep_fd", "at most 200 descriptors", self.kept.len());
         }
-        let mut names = self.environment.changes.iter().map(|(name, _)| name);
-        let is_name = |name: &[u8]| !name.is_empty() && !name.iter().any(|b| matches!(b, 0 | b'='));
-        if let Some(name) = names.find(|name| !is_name(name.as_encoded_bytes())) {
-            let value = format!("{name:?}");
-            return refuse("env", "the name of a variable", value);
-        }
-        let mut values = self
-            .environment
-            .changes
-            .iter()
-            .filter_map(|(_, value)| value.as_ref());
-        if let Some(value) = values.find(|value| value.as_encoded_bytes().contains(&0)) {
-            return refuse("env", "a value without a zero byte", format!("{value:?}"));
-        }
+        worker::check_environment(&self.environment)?;
         match (&self.on_output, self.is_captured()) {
             (None, true) => refuse("on_output", "set where a stream is captured", "nothing"),
             (Some(_), false) => {

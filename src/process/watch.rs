@@ -1,0 +1,119 @@
+//! A thread that waits for the ends of processes for those who cannot: tasks that await one, and handles that were dropped
+//! before the end.
+//!
+//! The first of them starts it, `procession-children`; it ends when there are none left.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::primitives::plain::{Mutex, lock};
+use crate::sys::{self, Poller};
+
+static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+
+/// What the thread has to do; `None` when there is no thread. It says that it goes under the same lock under which it finds nothing
+/// to do, so that nobody is left without it.
+struct Watch {
+    poller: Arc<Poller>,
+    watched: HashMap<u64, Arc<Shared>>,
+    next: u64,
+    /// Of which process the thread is: one that was forked off has none.
+    home: sys::Home,
+}
+
+/// Sees to it that the end of a process is noticed.
+pub(super) fn watch(child: &Arc<Shared>) -> io::Result<()> {
+    if !child.has_pidfd() {
+        // Nothing that a poller would tell of.
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    if !child.begin_watch() {
+        return Ok(());
+    }
+    let watched = enter(child);
+    if watched.is_err() {
+        child.end_watch();
+    }
+    watched
+}
+
+fn enter(child: &Arc<Shared>) -> io::Result<()> {
+    let mut state = lock(&WATCH);
+    let watch = match &mut *state {
+        Some(watch) if !watch.home.is_elsewhere() => watch,
+        none => {
+            let poller = Arc::new(Poller::new()?);
+            let thread = std::thread::Builder::new().name("procession-children".into());
+            let of_thread = poller.clone();
+            sys::with_signals_blocked(|| thread.spawn(move || run(&of_thread)))?;
+            none.insert(Watch {
+                poller,
+                watched: HashMap::new(),
+                next: 0,
+                home: sys::Home::here(),
+            })
+        }
+    };
+    let key = watch.next;
+    watch.next += 1;
+    let armed = watch
+        .poller
+        .add(child.sentinel(), key)
+        .and_then(|()| watch.poller.arm_read(child.sentinel(), key));
+    match armed {
+        Ok(()) => {
+            watch.watched.insert(key, child.clone());
+            Ok(())
+        }
+        Err(error) => {
+            // The thread may have nothing to do.
+            watch.poller.notify();
+            Err(error)
+        }
+    }
+}
+
+fn run(poller: &Poller) {
+    let mut ready = Vec::new();
+    loop {
+        {
+            let mut state = lock(&WATCH);
+            let has_some = state
+                .as_ref()
+                .is_some_and(|watch| !watch.watched.is_empty());
+            if !has_some {
+                *state = None;
+                return;
+            }
+        }
+        if poller.wait(&mut ready, None).is_err() {
+            // epoll_wait fails for bad arguments only. Whoever awaits is woken, and asks again.
+            let state = lock(&WATCH).take();
+            for child in state
+                .into_iter()
+                .flat_map(|watch| watch.watched.into_values())
+            {
+                child.end_watch();
+                child.wait(None);
+            }
+            return;
+        }
+        for event in &ready {
+            let ended = {
+                let mut state = lock(&WATCH);
+                let watch = state.as_mut();
+                watch.and_then(|watch| {
+                    let child = watch.watched.remove(&event.key)?;
+                    watch.poller.remove(child.sentinel());
+                    Some(child)
+                })
+            };
+            if let Some(child) = ended {
+                // Reaps it, and wakes everyone who awaits it.
+                child.wait(None);
+            }
+        }
+    }
+}

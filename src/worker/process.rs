@@ -1,0 +1,191 @@
+//! A process that runs one function, in the place of tasks: the child's side of `Process`.
+//!
+//! Its result goes into a memory that the parent holds, not through a pipe: so this process never waits for anybody to read
+//! it, and what it left there outlives it. The header is written last, at once: see `docs/wire-format.md`.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use super::pipes::{await_beside, send_beside};
+use crate::frame::{HEADER_LEN, Header, Kind};
+use crate::registry::registry;
+use crate::run;
+use crate::sys::{self, ControlSocket, Parcel};
+use crate::wire::{self, Arrived, Handles, ProcessSetup, Setup, TaskFailure};
+
+/// What a process exits with that has panicked, as Rust programs do.
+const PANICKED: i32 = 101;
+
+/// Who this process is, where it is one of these.
+static IDENTITY: OnceLock<Identity> = OnceLock::new();
+
+/// Who a process is.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) is_daemon: bool,
+}
+
+/// Who this process is, if it was started as a process that runs one function.
+pub(crate) fn identity() -> Option<&'static Identity> {
+    IDENTITY.get()
+}
+
+/// What it runs with.
+pub(super) struct Errand {
+    /// The call.
+    pub(super) call: Parcel,
+    /// Where the result goes.
+    pub(super) result: Parcel,
+}
+
+/// Runs the function, on this thread, and ends the process.
+pub(super) fn run(errand: Errand, control: &Arc<ControlSocket>, setup: &Setup) -> ! {
+    let Some(process) = &setup.process else {
+        sys::end_now(1)
+    };
+    // Nobody else sets it.
+    let _ = IDENTITY.set(Identity {
+        name: process.name.clone(),
+        is_daemon: process.is_daemon,
+    });
+    let mut bytes = vec![0; HEADER_LEN];
+    let Errand {
+        call: memory,
+        result,
+    } = errand;
+    let outcome = call(memory, control, process, &mut bytes)
+        .and_then(|handles| fits(&bytes, setup.max_frame).map(|()| handles));
+    let left = leave(
+        outcome.as_ref(),
+        &mut bytes,
+        &result,
+        control,
+        setup.max_frame,
+    );
+    let code = match (&outcome, left) {
+        (Ok(_), Ok(())) => 0,
+        (_, Err(error)) => {
+            complain(process, format_args!("leaves no result: {error}"));
+            1
+        }
+        (Err(failure), Ok(())) => {
+            complain(process, format_args!("{}", Told(failure)));
+            match failure {
+                TaskFailure::Panicked { .. } => PANICKED,
+                _ => 1,
+            }
+        }
+    };
+    drop(outcome);
+    // Buffers are flushed, coverage data is written, and children are waited for.
+    std::process::exit(code)
+}
+
+/// Decodes the call and runs it; the result is appended.
+fn call(
+    memory: Parcel,
+    control: &ControlSocket,
+    process: &ProcessSetup,
+    out: &mut Vec<u8>,
+) -> Result<Handles, TaskFailure> {
+    let refused = |what: String| TaskFailure::ArgumentNotDecoded(what);
+    let header = Header {
+        handles: process.handles,
+        ..Header::new(Kind::Task, 0, 0)
+    };
+    // It is sent right after the setup.
+    let handles = match await_beside(control, &header).map_err(refused)? {
+        Arrived::All(handles) => handles,
+        Arrived::Lost { announced, came } => {
+            return Err(TaskFailure::DescriptorsLost { announced, came });
+        }
+    };
+    let call = memory.read_at(process.len, 0);
+    drop(memory);
+    let call = call.map_err(|error| refused(format!("it cannot be read: {error}")))?;
+    let (index, arguments) =
+        wire::split_function(call.into()).map_err(|error| refused(error.to_string()))?;
+    let function = registry()
+        .ok()
+        .and_then(|registry| registry.by_index(index))
+        .ok_or_else(|| refused(format!("no function has the number {index}")))?;
+    run::run(function, arguments, handles, out)
+}
+
+fn fits(bytes: &[u8], max_frame: u64) -> Result<(), TaskFailure> {
+    let size = (bytes.len() - HEADER_LEN) as u64;
+    if size <= max_frame {
+        return Ok(());
+    }
+    Err(TaskFailure::ResultTooLarge { size })
+}
+
+/// Puts the result, or the failure, where the parent finds it.
+fn leave(
+    outcome: Result<&Handles, &TaskFailure>,
+    bytes: &mut Vec<u8>,
+    result: &Parcel,
+    control: &ControlSocket,
+    max_frame: u64,
+) -> io::Result<()> {
+    let mut header = Header::new(Kind::Done, 0, 0);
+    match outcome {
+        Ok(handles) => {
+            header.handles = handles.len();
+            send_beside(control, &header, handles)?;
+        }
+        Err(failure) => {
+            header.kind = Kind::Failed;
+            bytes.truncate(HEADER_LEN);
+            failure.write_to(bytes, max_frame);
+        }
+    }
+    header.len = (bytes.len() - HEADER_LEN) as u64;
+    result.write_at(&bytes[HEADER_LEN..], HEADER_LEN as u64)?;
+    result.write_at(&header.encode(), 0)
+}
+
+fn complain(process: &ProcessSetup, what: std::fmt::Arguments<'_>) {
+    let (name, pid) = (&process.name, std::process::id());
+    sys::tell_user(format_args!("process `{name}` ({pid}) {what}"));
+}
+
+/// A failure, as standard error tells it.
+struct Told<'a>(&'a TaskFailure);
+
+impl std::fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            TaskFailure::Panicked {
+                message,
+                location,
+                backtrace,
+            } => {
+                f.write_str("panicked")?;
+                if let Some(location) = location {
+                    write!(f, " at {location}")?;
+                }
+                write!(f, ":\n{message}")?;
+                match backtrace {
+                    Some(backtrace) if std::env::var_os("RUST_BACKTRACE").is_some() => {
+                        write!(f, "\n{}", backtrace.trim_end())
+                    }
+                    _ => Ok(()),
+                }
+            }
+            TaskFailure::ArgumentNotDecoded(what) => {
+                write!(f, "did not run: its argument does not decode: {what}")
+            }
+            TaskFailure::ResultNotEncoded(what) => {
+                write!(f, "has a result that does not encode: {what}")
+            }
+            TaskFailure::ResultTooLarge { size } => {
+                write!(f, "has a result of {size} bytes, which is too large")
+            }
+            TaskFailure::DescriptorsLost { announced, came } => {
+                write!(f, "did not run: {came} of {announced} descriptors came")
+            }
+        }
+    }
+}
