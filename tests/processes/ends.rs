@@ -228,7 +228,7 @@ fn a_result_that_cannot_be_sent_is_named() {
     let error = process.join().unwrap_err();
     let is_too_large = matches!(
         error,
-        ProcessError::NotDelivered(TaskError::ResultTooLarge { size: 6002, .. })
+        ProcessError::NotDelivered(TaskError::ResultTooLarge { size: 6000, .. })
     );
     assert!(is_too_large, "{error:?}");
     let elsewhere = quiet().current_dir("/no/such/directory").spawn(nothing, ());
