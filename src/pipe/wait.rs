@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::connection::Connection;
+use crate::process::Process;
 use crate::sys::{deadline_after, wait_among};
 
-/// What [`wait`] can wait for: an end of a connection that receives, or a descriptor of any other kind (a
+/// What [`wait`] can wait for: an end of a connection that receives, a [`Process`], which is ready when it has ended, or a descriptor of any other kind (a
 /// [`BorrowedFd`], by `as_fd()`), which is ready when it can be read. References, boxes and `Arc`s of these
 /// can be waited for, too. Sealed.
 pub trait Waitable: sealed::Sealed {}
@@ -29,6 +30,14 @@ pub(crate) mod sealed {
 impl<S, R: DeserializeOwned> Waitable for Connection<S, R> {}
 
 impl<S, R: DeserializeOwned> sealed::Sealed for Connection<S, R> {
+    fn ready_when_readable(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl<R> Waitable for Process<R> {}
+
+impl<R> sealed::Sealed for Process<R> {
     fn ready_when_readable(&self) -> BorrowedFd<'_> {
         self.as_fd()
     }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures::executor::block_on;
+use procession::pipe::wait;
 use procession::{Descriptor, EndOfWorker, Process, ProcessError, ProcessPoolExecutor, SpawnError};
 
 use super::support::{self, Case, Gate, GateKeeper, awaiting};
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Case> {
         what_is_killed_takes_its_own_processes_along,
         running_out_of_descriptors_is_an_error,
         a_handle_is_sent_and_shared,
+        connections_and_processes_are_waited_for_together,
         killed_at_any_moment_they_are_told_and_leave_nothing,
     ]
 }
@@ -265,4 +267,24 @@ fn killed_at_any_moment_they_are_told_and_leave_nothing() {
         }
     }
     assert!(ends[1] > 0, "{ends:?}");
+}
+
+/// Connections and processes together: exactly those that are ready.
+fn connections_and_processes_are_waited_for_together() {
+    let (here, there) = procession::pipe::duplex::<u64, u64>().unwrap();
+    let process = Process::spawn(answer, there).unwrap();
+    let (idle, _other) = procession::pipe::pipe::<u64>().unwrap();
+    let all: [&dyn procession::pipe::Waitable; 3] = [&idle, &here, &process];
+    assert!(wait(&all, Some(Duration::ZERO)).unwrap().is_empty());
+    here.send(&7).unwrap();
+    awaiting("an answer through a connection");
+    assert_eq!(wait(&all, None).unwrap(), [1]);
+    assert_eq!(here.recv().unwrap(), 8);
+    process.kill();
+    awaiting("the end of a process");
+    // Its end of the connection ends with it: at once, or a moment before or after.
+    let ready = wait(&[&idle as &dyn procession::pipe::Waitable, &process], None).unwrap();
+    assert_eq!(ready, [1]);
+    assert!(process.join().is_err());
+    assert!(here.recv().is_err());
 }

@@ -237,3 +237,16 @@ pub(crate) fn have_a_process(gate: Gate, is_daemon: bool) -> Result<(), Failure>
     );
     Ok(())
 }
+
+/// Sends back what comes, until nothing does.
+#[procession::task]
+pub(crate) fn answer(connection: procession::pipe::Connection<u64, u64>) -> u64 {
+    let mut sum = 0;
+    while let Ok(number) = connection.recv() {
+        sum += number;
+        if connection.send(&(number + 1)).is_err() {
+            break;
+        }
+    }
+    sum
+}
