@@ -349,6 +349,7 @@ mod sys;
 mod worker;
 mod executor;
 pub mod sync;
+pub mod queue;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -383,6 +384,7 @@ pub use future::{
     AsCompleted, AsCompletedTimeout, Awaiting, Completes, Future, Kill, Promise, ReturnWhen,
     Streamable, Streamed, WaitAsync, Waited, as_completed, wait, wait_async,
 };
+pub use queue::Queue;
 
 /// The program in the README is compiled and run with the other examples.
 #[cfg(doctest)]

@@ -34,6 +34,11 @@ impl Arena<OwnedFd> {
         Ok(this)
     }
 
+    /// How much of the file a lock takes.
+    pub(crate) fn lock_len() -> usize {
+        page_len()
+    }
+
     pub(crate) fn into_memory(self) -> OwnedFd {
         self.memory
     }
@@ -52,11 +57,6 @@ impl<M: AsFd> Arena<M> {
 
     pub(crate) fn len(&self) -> u64 {
         self.len
-    }
-
-    /// How much of the file a lock takes.
-    pub(crate) fn lock_len() -> usize {
-        page_len()
     }
 
     /// One of the locks, with the bytes of its page.
