@@ -14,6 +14,11 @@ pub fn message(data: &[u8]) {
     crate::wire::fuzz(data);
 }
 
+/// Packets of connections to messages: memory, and what one of them can spoil.
+pub fn packets(data: &[u8]) {
+    crate::pipe::fuzz(data);
+}
+
 /// Events to the scheduler, against its model.
 pub fn scheduler(data: &[u8]) {
     crate::scheduler::fuzz(data);
@@ -30,5 +35,6 @@ type Target = (&'static str, fn(&[u8]));
 const TARGETS: &[Target] = &[
     ("frame", frame),
     ("message", message),
+    ("packets", packets),
     ("scheduler", scheduler),
 ];

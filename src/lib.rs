@@ -290,6 +290,8 @@
 //! arguments decode again. A `Vec<u8>` that is an argument or the result is copied in one go; inside of
 //! another type, `serde_bytes` makes it fast.
 //!
+//! An open file, a socket or an end of a pipe travels as a [`Descriptor`], which can stand anywhere in an argument or a result.
+//!
 //! # Async functions
 //!
 //! An `async fn` is driven by the worker's main thread, one task at a time. One that needs a particular
@@ -300,7 +302,8 @@
 //! A process pool starts one thread in this process, `procession-reactor`. A second one,
 //! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due,
 //! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is read
-//! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded. A worker runs its tasks on its main thread; a second one watches for the end of this process.
+//! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
+//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited. A worker runs its tasks on its main thread; a second one watches for the end of this process.
 //!
 //! # Features
 //!
@@ -314,7 +317,7 @@
 //!
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
-//! * Forking: workers start anew, and share no memory and no open files with this process.
+//! * Forking: workers start anew, and share no memory with this process, and no open files but those that are passed as a [`Descriptor`].
 //! * `Process`, queues, pipes, locks, shared memory and managers of `multiprocessing`.
 //! * More than one machine.
 //!
@@ -339,6 +342,7 @@ mod failure;
 mod json;
 mod frame;
 mod wire;
+mod descriptor;
 mod record;
 mod registry;
 mod run;
@@ -348,7 +352,9 @@ mod scheduler;
 mod sys;
 mod worker;
 mod executor;
+pub mod pipe;
 pub mod sync;
+pub mod shared;
 pub mod queue;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -358,6 +364,7 @@ pub mod fuzzing;
 pub mod when_things_go_wrong {}
 
 pub use context::is_cancelled;
+pub use descriptor::Descriptor;
 pub use executor::{
     Call, Executor, ExecutorExt, InitializerOutput, InlineExecutor, Map, OutputLine, OutputStream,
     ProcessPoolExecutor, ProcessPoolExecutorBuilder, Retry, Shutdown, Stdio, ThreadPoolExecutor,
@@ -366,6 +373,7 @@ pub use executor::{
 pub use failure::Failure;
 #[cfg(feature = "json")]
 pub use json::Json;
+pub use pipe::pipe;
 #[cfg(feature = "macros")]
 pub use procession_macros::{main, task};
 pub use registry::{TaskFunction, set_worker_runtime};
@@ -378,7 +386,7 @@ pub use worker::{in_worker, init};
 
 pub use error::{
     BuildError, EndOfWorker, Panic, ShutdownError, SubmitError, TaskError, TaskId, TimeLimit,
-    TimeLimitKind, TrySubmitError, WorkerLost,
+    TimeLimitKind, Travelling, TrySubmitError, WorkerLost,
 };
 pub use future::{
     AsCompleted, AsCompletedTimeout, Awaiting, Completes, Future, Kill, Promise, ReturnWhen,

@@ -3,22 +3,29 @@
 
 use std::any::{Any, TypeId};
 use std::backtrace::Backtrace;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
 use crate::registry::{Function, RunError};
-use crate::wire::TaskFailure;
+use crate::wire::{Handles, TaskFailure};
 
-/// Runs `function` and appends its encoded result to `out`, which is as it was after a failure.
+/// Runs `function` and appends its encoded result to `out`, which is as it was after a failure. Returns the descriptors
+/// beside the result.
 ///
 /// Whatever panics is caught: the function, a future it gave, the decoding of its arguments, the
 /// encoding of its result, the drop of either, and the drop of what it panicked with.
-pub(crate) fn run(function: &Function, args: &[u8], out: &mut Vec<u8>) -> Result<(), TaskFailure> {
+pub(crate) fn run(
+    function: &Function,
+    args: Cow<'_, [u8]>,
+    handles: Handles,
+    out: &mut Vec<u8>,
+) -> Result<Handles, TaskFailure> {
     let start = out.len();
     let task = Running::begin();
-    let failure = match panic::catch_unwind(AssertUnwindSafe(|| function.run(args, out))) {
-        Ok(Ok(())) => return Ok(()),
+    let failure = match panic::catch_unwind(AssertUnwindSafe(|| function.run(args, handles, out))) {
+        Ok(Ok(beside)) => return Ok(beside),
         Ok(Err(RunError::ArgumentNotDecoded(message))) => TaskFailure::ArgumentNotDecoded(message),
         Ok(Err(RunError::ResultNotEncoded(message))) => TaskFailure::ResultNotEncoded(message),
         Err(payload) => panicked(payload, task.end()),

@@ -4,8 +4,9 @@
 mod support;
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::fd::RawFd;
+use std::io::{IoSlice, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::path::PathBuf;
 
 use procession::{EndOfWorker, ProcessPoolExecutor, Shutdown, TaskError, WorkerLost};
@@ -32,6 +33,10 @@ fn main() {
             garbage_on_the_status_page_is_believed_in_nothing,
             a_worker_that_writes_to_its_control_socket_is_not_listened_to,
             a_worker_that_closes_everything_is_lost,
+            a_worker_that_sends_other_descriptors_is_killed,
+            descriptors_that_nobody_was_told_of_are_closed,
+            a_part_with_descriptors_is_about_one_result,
+            descriptors_that_stay_away_cost_one_task,
         ]);
         cases
     });
@@ -159,7 +164,16 @@ fn garbage() -> Vec<(&'static str, Vec<u8>, &'static str)> {
                 ..of(kind::DONE)
             }
             .bytes(),
-            "sent a frame that announces 3 handles where none can come",
+            "sent a frame that announces 3 descriptors, and none",
+        ),
+        (
+            "handles_where_none_belong",
+            Header {
+                handles: 3,
+                ..of(kind::PASSED)
+            }
+            .bytes(),
+            "sent a `Passed` frame that announces 3 descriptors where none belong",
         ),
         (
             "a_payload_where_none_belongs",
@@ -306,6 +320,32 @@ fn write_to_the_control_socket(count: u32) -> u32 {
     42
 }
 
+/// Sends messages with so many descriptors each on the control socket, then a frame.
+#[procession::task]
+fn send_beside(messages: Vec<(Vec<u8>, usize)>, frame: Vec<u8>) -> u32 {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let number = own(|target, _| target.starts_with("socket:"));
+    // SAFETY: the worker keeps it open for as long as it lives.
+    let socket = unsafe { BorrowedFd::borrow_raw(number) };
+    let null = fs::File::open("/dev/null").expect("/dev/null");
+    for (bytes, count) in messages {
+        let descriptors = vec![null.as_fd(); count];
+        let rights = SendAncillaryMessage::ScmRights(&descriptors);
+        let mut space = vec![MaybeUninit::uninit(); rights.size()];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        assert!(count == 0 || ancillary.push(rights));
+        let flags = SendFlags::empty();
+        sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, flags).expect("to send");
+    }
+    if !frame.is_empty() {
+        let number = own(|target, flags| target.starts_with("pipe:") && flags & 3 == 1);
+        let pipe = OpenOptions::new().write(true).open(place(number));
+        let written = pipe.and_then(|mut pipe| pipe.write_all(&frame));
+        written.expect("the result pipe");
+    }
+    7
+}
+
 #[procession::task]
 fn answer() -> u32 {
     42
@@ -450,6 +490,113 @@ fn an_answer_to_more_items_than_were_sent_is_not_taken_apart() {
     let grown = peak_of_memory() - before;
     // The frame, on its way there and back.
     assert!(grown < 64 << 10, "{grown} kB");
+}
+
+/// A message beside a frame, as docs/wire-format.md has it, about the first task of a pool.
+fn beside(seq: u32, first: u16, count: u16) -> Vec<u8> {
+    let mut bytes = 0_u64.to_le_bytes().to_vec();
+    bytes.extend(seq.to_le_bytes());
+    bytes.extend(first.to_le_bytes());
+    bytes.extend(count.to_le_bytes());
+    bytes
+}
+
+/// The result of the first task, with so many descriptors.
+fn done_with(handles: u16) -> Vec<u8> {
+    let header = Header {
+        handles,
+        ..Header::of(kind::DONE)
+    };
+    header.with(&[7])
+}
+
+fn a_worker_that_sends_other_descriptors_is_killed() {
+    let others = "sent a frame that announces 3 descriptors, and others";
+    let missing = "sent a frame that announces 3 descriptors, and none";
+    let cases = [
+        (vec![(beside(1, 0, 3), 3)], others),
+        (vec![(beside(0, 1, 3), 3)], others),
+        (vec![(beside(0, 0, 2), 2)], others),
+        (vec![(beside(0, 0, 2), 3)], others),
+        (vec![(beside(0, 0, 3), 4)], others),
+        (vec![(beside(0, 0, 3)[..15].to_vec(), 3)], others),
+        (vec![(vec![0; 100], 3)], others),
+        (vec![(b"procession: cannot start: x".to_vec(), 0)], others),
+        (vec![], missing),
+    ];
+    let before = descriptors().len();
+    for (messages, said) in cases {
+        let pool = pool(1);
+        let guilty = pool.submit(send_beside, (messages, done_with(3))).unwrap();
+        let next = pool.submit(answer, ()).unwrap();
+        let (_, what) = malformed(guilty.wait());
+        assert_eq!(what, said);
+        assert_eq!(next.wait().unwrap(), 42);
+    }
+    assert_eq!(descriptors().len(), before);
+}
+
+fn descriptors_that_nobody_was_told_of_are_closed() {
+    let pool = pool(1);
+    let before = descriptors().len();
+    let messages = vec![(beside(0, 0, 50), 50), (vec![1], 0)];
+    let sent = pool.submit(send_beside, (messages, Vec::new())).unwrap();
+    assert_eq!(sent.wait().unwrap(), 7);
+    assert_eq!(pool.submit(answer, ()).unwrap().wait().unwrap(), 42);
+    assert_eq!(descriptors().len(), before, "nothing was received");
+    // The next frame with some finds those.
+    let (_, what) = malformed(pool.submit(null, ()).unwrap().wait().map(|_| 0));
+    assert_eq!(
+        what,
+        "sent a frame that announces 1 descriptors, and others"
+    );
+    assert_eq!(pool.submit(answer, ()).unwrap().wait().unwrap(), 42);
+}
+
+#[procession::task]
+fn null() -> procession::Descriptor {
+    procession::Descriptor::new(fs::File::open("/dev/null").expect("/dev/null"))
+}
+
+#[procession::task]
+fn send_part(index: u32) -> u32 {
+    if index == 0 {
+        let part = Header {
+            handles: 1,
+            ..Header::of(kind::PART)
+        };
+        // Two results.
+        let part = part.with(&[0, 2, 0, 1, 7, 0, 1, 7]);
+        send_beside(vec![(beside(0, 0, 1), 1)], part);
+    }
+    index
+}
+
+fn a_part_with_descriptors_is_about_one_result() {
+    let pool = pool(1);
+    let results: Vec<_> = pool.map(send_part, 0..3).chunksize(3).collect();
+    let (_, what) = malformed(results.into_iter().next().unwrap());
+    assert_eq!(
+        what,
+        "sent a part with descriptors that is not about one result"
+    );
+}
+
+/// As when the system has let none of them go.
+fn descriptors_that_stay_away_cost_one_task() {
+    let pool = pool(1);
+    let messages = vec![(beside(0, 0, 3), 1)];
+    // The real result, which comes behind this one, is then that of no task.
+    let sent = pool.submit(send_beside, (messages, done_with(3))).unwrap();
+    match sent.wait() {
+        Err(TaskError::DescriptorsLost {
+            announced: 3,
+            came: 1,
+            ..
+        }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pool.submit(answer, ()).unwrap().wait().unwrap(), 42);
 }
 
 fn a_worker_that_closes_everything_is_lost() {

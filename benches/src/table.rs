@@ -24,9 +24,9 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Procession => "procession",
-            Self::Pipe => "bare pipe or process",
+            Self::Pipe => "bare pipe, socket or process",
             Self::Executor => "CPython ProcessPoolExecutor",
-            Self::Pool => "multiprocessing.Pool",
+            Self::Pool => "multiprocessing (Pool, Pipe)",
             Self::Procspawn => "procspawn",
             Self::Rayon => "rayon (threads)",
         }

@@ -13,14 +13,14 @@ mod worker;
 
 pub use build::{BuildError, ShutdownError};
 pub use submit::{SubmitError, TrySubmitError};
-pub use task::{Panic, TaskError, TaskId, TimeLimit, TimeLimitKind};
+pub use task::{Panic, TaskError, TaskId, TimeLimit, TimeLimitKind, Travelling};
 pub use worker::{EndOfWorker, WorkerLost};
 
 use worker::write_attempts;
 
 /// What `{:?}` of an error prints: the message and its causes, since that is what `unwrap` and an
 /// error returned by `main` show.
-fn explain(
+pub(crate) fn explain(
     error: &(dyn std::error::Error + 'static),
     f: &mut std::fmt::Formatter<'_>,
 ) -> std::fmt::Result {

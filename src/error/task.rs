@@ -102,6 +102,22 @@ pub enum TaskError {
         /// What the decoder said.
         message: Arc<str>,
     },
+    /// Of the descriptors that were sent with the arguments, or with the result, not all arrived. The receiver was out of
+    /// descriptors (`RLIMIT_NOFILE`), or the system did not let more of them be on their way. Those that came have been closed.
+    #[error(
+        "{came} of the {announced} descriptors of the {of} of `{function}` came: {}",
+        of.hint()
+    )]
+    DescriptorsLost {
+        /// The registered name of the function.
+        function: Arc<str>,
+        /// What they belonged to.
+        of: Travelling,
+        /// How many were sent.
+        announced: u16,
+        /// How many came.
+        came: u16,
+    },
     /// The pool broke: workers could not be started, or died again and again.
     #[error("the pool is broken")]
     Broken {
@@ -159,14 +175,56 @@ impl TaskError {
             | Self::ResultTooLarge { .. }
             | Self::ResultNotDecoded { .. }
             | Self::Abandoned
+            | Self::DescriptorsLost {
+                of: Travelling::Result,
+                ..
+            }
             | Self::TimedOut { .. } => true,
             Self::WorkerLost(lost) | Self::Killed(lost) => lost.may_have_run,
             Self::TimeLimit(limit) => limit.may_have_run,
             Self::Cancelled { may_have_run }
             | Self::ShutDown { may_have_run }
             | Self::Broken { may_have_run, .. } => *may_have_run,
-            Self::ArgumentNotDecoded { .. } | Self::Refused(_) => false,
+            Self::ArgumentNotDecoded { .. }
+            | Self::DescriptorsLost {
+                of: Travelling::Arguments,
+                ..
+            }
+            | Self::Refused(_) => false,
         }
+    }
+}
+
+/// What descriptors belong to that travel.
+///
+/// ```
+/// assert_eq!(procession::Travelling::Result.to_string(), "result");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Travelling {
+    /// To the arguments of a task; its function was not called.
+    Arguments,
+    /// To the result of a task.
+    Result,
+}
+
+impl Travelling {
+    /// Who was out of descriptors, most likely.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Arguments => "it was not called, has its worker as many open files as it may?",
+            Self::Result => "has this process as many open files as it may?",
+        }
+    }
+}
+
+impl fmt::Display for Travelling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Arguments => "arguments",
+            Self::Result => "result",
+        })
     }
 }
 

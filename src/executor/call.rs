@@ -216,7 +216,7 @@ impl<'a, F> Call<'a, F> {
     where
         F: TaskFunction<A, K>,
     {
-        typed::submit::<F, A, K>(&self.executor.0, &args, self.options.clone())
+        typed::submit::<F, A, K>(&self.executor.0, args, self.options.clone())
     }
 
     /// As [`ExecutorExt::try_submit`](crate::ExecutorExt::try_submit).
@@ -276,7 +276,7 @@ impl<'a, F> Call<'a, F> {
         F: TaskFunction<A, K>,
     {
         let core = self.executor.0.clone();
-        let work = typed::encode::<F, A, K>(&args);
+        let work = typed::encode_owned::<F, A, K>(args);
         let options = self.options.clone();
         async move {
             let work = work?.with(options);

@@ -9,14 +9,16 @@ use crate::error::{SubmitError, TaskId};
 use crate::frame::Kind;
 use crate::future::{Host, RawFuture, Stage};
 use crate::registry::Function;
-use crate::wire::{self, ChunkWriter};
+use crate::wire::{self, ChunkWriter, Handles, handles};
 
 /// A function, and the encoded arguments of one call or of a chunk of calls.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) function: &'static Function,
-    /// The payload of a `Task` or `Chunk` frame: the function's number, then the arguments.
+    /// The encoded arguments of a task, or the payload of a `Chunk` frame.
     pub(crate) payload: Vec<u8>,
+    /// What travels beside it; a chunk has none.
+    pub(crate) handles: Handles,
     pub(crate) shape: Shape,
     pub(crate) options: Options,
 }
@@ -126,18 +128,30 @@ impl Work {
         function: &'static Function,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
     ) -> Result<Self, SubmitError> {
-        let mut payload = Vec::with_capacity(64);
-        wire::encode_function(function.index, &mut payload);
-        encode(&mut payload).map_err(|message| SubmitError::NotEncoded {
+        let mut payload = Vec::new();
+        let (encoded, handles) = handles::collect(|| encode(&mut payload));
+        encoded.map_err(|message| SubmitError::NotEncoded {
             function: function.name,
             message,
         })?;
         Ok(Self {
             function,
             payload,
+            handles,
             shape: Shape::Task,
             options: Options::default(),
         })
+    }
+
+    /// One call, whose arguments are encoded already.
+    pub(crate) fn encoded(function: &'static Function, arguments: &[u8], handles: Handles) -> Self {
+        Self {
+            function,
+            payload: arguments.to_vec(),
+            handles,
+            shape: Shape::Task,
+            options: Options::default(),
+        }
     }
 
     /// A chunk of calls whose arguments are encoded already.
@@ -155,31 +169,39 @@ impl Work {
         Self {
             function,
             payload,
+            handles: Handles::default(),
             shape: Shape::Chunk(count),
             options: Options::default(),
         }
     }
 
     /// The same, with what else was asked for.
+    /// A chunk of `count` items that stand one behind the other, as [`begin_item`](wire::begin_item) has them put there.
+    pub(crate) fn chunk_of(function: &'static Function, count: u32, items: &[u8]) -> Self {
+        let mut payload = Vec::with_capacity(items.len() + 16);
+        let mut writer = ChunkWriter::new(function.index, &mut payload);
+        writer.push_all(count, items);
+        writer.finish();
+        Self {
+            function,
+            payload,
+            handles: Handles::default(),
+            shape: Shape::Chunk(count),
+            options: Options::default(),
+        }
+    }
+
     pub(crate) fn with(self, options: Options) -> Self {
         Self { options, ..self }
     }
 
-    /// The encoded arguments of a task.
-    pub(crate) fn arguments(&self) -> &[u8] {
-        let mut arguments = &self.payload[..];
-        // The number in front is one that `task` has put there.
-        let number = wire::decode_function(&mut arguments);
-        debug_assert!(
-            number.is_ok(),
-            "a call begins with the number of its function"
-        );
-        arguments
-    }
-
     /// Refuses a call that no frame can carry.
     pub(crate) fn check_size(&self, max_frame: u64) -> Result<(), SubmitError> {
-        let size = self.payload.len() as u64;
+        let behind = match self.shape {
+            Shape::Task => wire::FUNCTION_LEN,
+            Shape::Chunk(_) => 0,
+        };
+        let size = (self.payload.len() + behind) as u64;
         if size <= max_frame {
             return Ok(());
         }

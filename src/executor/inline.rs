@@ -13,6 +13,7 @@ use super::methods::executor_methods;
 use crate::error::{SubmitError, TaskId};
 use crate::future::{Host, Kill, RawFuture};
 use crate::primitives::plain::{Condvar, Mutex, lock};
+use crate::wire::Encoded;
 
 /// Runs every task in the thread that submits it, before `submit` returns: for debugging.
 ///
@@ -157,7 +158,7 @@ impl Core for Inline {
     fn begin_shutdown(&self, _: Shutdown) {
         self.is_shut_down.store(true, Ordering::SeqCst);
         self.gate.close(SubmitError::ShutDown);
-        self.ended.complete(Ok(Vec::new()));
+        self.ended.complete(Ok(Encoded::default()));
     }
 
     fn ended(&self) -> &RawFuture {

@@ -12,7 +12,7 @@ use crate::context;
 use crate::error::{TaskError, TaskId, TimeLimit, TimeLimitKind};
 use crate::future::Answers;
 use crate::run;
-use crate::wire::{ChunkReader, TaskFailure, is_err};
+use crate::wire::{ChunkReader, Encoded, TaskFailure, is_err};
 
 /// A call, its futures and its permit.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl LocalJob {
         };
         match promises {
             Promises::One(future) => {
-                let outcome = item.run(work.arguments());
+                let outcome = item.run(&work.payload);
                 // First the permit: whoever sees the end of the task may count on its room.
                 drop(permit);
                 future.complete(outcome);
@@ -141,7 +141,7 @@ struct Item<'a, R> {
 
 impl<R: Runner + 'static> Item<'_, R> {
     /// Runs it, as often as was asked for.
-    fn run(&self, arguments: &[u8]) -> Result<Vec<u8>, TaskError> {
+    fn run(&self, arguments: &[u8]) -> Result<Encoded, TaskError> {
         let mut tried = 0;
         loop {
             if self
@@ -173,7 +173,7 @@ impl<R: Runner + 'static> Item<'_, R> {
         }
     }
 
-    fn attempt(&self, arguments: &[u8]) -> Result<Vec<u8>, TaskFailure> {
+    fn attempt(&self, arguments: &[u8]) -> Result<Encoded, TaskFailure> {
         let (runner, id) = (self.runner.clone(), self.id);
         let limits = [
             self.deadline,
@@ -183,22 +183,25 @@ impl<R: Runner + 'static> Item<'_, R> {
             let is_over = |limit: Instant| limit <= Instant::now();
             runner.is_cancelled(id) || limits.into_iter().flatten().any(is_over)
         };
-        let mut result = Vec::new();
-        context::run_asking(Arc::new(asked), || {
-            run::run(self.work.function, arguments, &mut result)
+        let mut bytes = Vec::new();
+        let handles = self.work.handles.clone();
+        let handles = context::run_asking(Arc::new(asked), || {
+            run::run(self.work.function, arguments.into(), handles, &mut bytes)
         })?;
-        let size = result.len() as u64;
+        let size = bytes.len() as u64;
         if size <= self.runner.max_frame() {
-            Ok(result)
+            Ok(Encoded { bytes, handles })
         } else {
             Err(TaskFailure::ResultTooLarge { size })
         }
     }
 
-    fn fault(&self, outcome: &Result<Vec<u8>, TaskFailure>) -> Option<Fault> {
+    fn fault(&self, outcome: &Result<Encoded, TaskFailure>) -> Option<Fault> {
         match outcome {
             Err(TaskFailure::Panicked { .. }) => Some(Fault::Panic),
-            Ok(result) if self.work.function.returns_result && is_err(result) => Some(Fault::Error),
+            Ok(result) if self.work.function.returns_result && is_err(&result.bytes) => {
+                Some(Fault::Error)
+            }
             _ => None,
         }
     }

@@ -21,7 +21,7 @@ use crate::error::{SubmitError, TaskError};
 use crate::future::streamed::sealed::Sealed;
 use crate::future::{Streamable, Streamed};
 use crate::registry::{TaskFunction, find};
-use crate::wire;
+use crate::wire::{self, Handles, handles};
 
 /// The results of calling a function for every item of an input: an iterator that blocks; [`stream`](Self::stream) makes it
 /// a stream.
@@ -375,14 +375,16 @@ where
 {
     let mut encode = || {
         let start = out.len();
-        F::encode_args(args, out).map_err(|message| SubmitError::NotEncoded {
+        let (encoded, handles) = handles::collect(|| F::encode_args(args, out));
+        encoded.map_err(|message| SubmitError::NotEncoded {
             function: find::<F, A, K>().map_or("", |function| function.name),
             message,
         })?;
-        check_decodes::<F, A, K>(&out[start..])
+        check_decodes::<F, A, K>(&out[start..], &handles)?;
+        Ok(handles)
     };
     match encode() {
-        Ok(()) => Pulled::Item,
+        Ok(handles) => Pulled::Item(handles),
         Err(error) => Pulled::Refused(error),
     }
 }
@@ -391,6 +393,9 @@ impl<I: Iterator, R: DeserializeOwned + 'static> Iterator for Map<I, R> {
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(result) = self.engine.next_of_run() {
+            return Some(decode(result, &Handles::default()));
+        }
         let ended = self.engine.next()?;
         Some(typed(&self.engine, ended))
     }
@@ -413,6 +418,9 @@ impl<I: Iterator<Item: TryInput>, R: DeserializeOwned + 'static> Iterator for Tr
     type Item = Result<R, TryMapError<TaskError, <I::Item as TryInput>::Error>>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(result) = self.engine.next_of_run() {
+            return Some(decode(result, &Handles::default()).map_err(TryMapError::Task));
+        }
         let ended = self.engine.next()?;
         Some(try_typed(&self.engine, ended))
     }
@@ -471,14 +479,18 @@ fn outcome<I: Iterator, R: DeserializeOwned + 'static, E>(
     given: Given,
 ) -> Result<R, TaskError> {
     match given {
-        Given::Here(place) => decode(engine.bytes(place)),
-        Given::Bytes(bytes) => decode(&bytes),
+        Given::Here(place) => {
+            let (bytes, handles) = engine.at(place);
+            decode(bytes, &handles)
+        }
+        Given::Encoded(encoded) => decode(&encoded.bytes, &encoded.handles),
         Given::Failed(error) => Err(error),
     }
 }
 
-fn decode<R: DeserializeOwned + 'static>(bytes: &[u8]) -> Result<R, TaskError> {
-    wire::decode(bytes).map_err(|error| TaskError::ResultNotDecoded {
+fn decode<R: DeserializeOwned + 'static>(bytes: &[u8], handles: &Handles) -> Result<R, TaskError> {
+    let decoded = handles::provide(handles, || wire::decode_whole(bytes));
+    decoded.map_err(|error| TaskError::ResultNotDecoded {
         type_name: std::any::type_name::<R>(),
         message: error.to_string().into(),
     })

@@ -17,6 +17,7 @@ use super::process::callbacks::Callbacks;
 use crate::error::{BuildError, SubmitError, TaskError, TaskId};
 use crate::future::{Host, Kill, RawFuture};
 use crate::primitives::plain::{Condvar, Mutex, lock};
+use crate::wire::Encoded;
 
 /// Runs tasks on threads of this process.
 ///
@@ -210,7 +211,7 @@ impl Threads {
         };
         if is_last {
             self.callbacks.finish();
-            self.ended.complete(Ok(Vec::new()));
+            self.ended.complete(Ok(Encoded::default()));
         }
     }
 

@@ -14,7 +14,7 @@ use super::retry::Options;
 use crate::error::{SubmitError, TrySubmitError};
 use crate::future::Future;
 use crate::registry::{Function, TaskFunction, assert_zero_sized, find, find_by_name};
-use crate::wire;
+use crate::wire::{self, Handles, handles};
 
 /// The typed calls, on every [`Executor`].
 ///
@@ -259,14 +259,14 @@ impl<E: Executor + ?Sized> ExecutorExt for E {}
 /// [`Call::submit`].
 pub(super) fn submit<F, A, K>(
     core: &Arc<dyn Core>,
-    args: &A,
+    args: A,
     options: Options,
 ) -> Result<Future<F::Output>, SubmitError>
 where
     F: TaskFunction<A, K>,
 {
     let permit = core.gate().enter()?;
-    let work = encode::<F, A, K>(args)?;
+    let work = encode_owned::<F, A, K>(args)?;
     begin(core, permit, work.with(options))
 }
 
@@ -281,7 +281,7 @@ where
     let function = find_by_name_for::<_, R>(name, args)?;
     let permit = core.gate().enter()?;
     let work = Work::task(function, |out| {
-        wire::encode(args, out).map_err(|error| error.to_string())
+        wire::encode_whole(args, out).map_err(|error| error.to_string())
     })?;
     begin(core, permit, work)
 }
@@ -298,22 +298,38 @@ pub(super) fn encode<F, A, K>(args: &A) -> Result<Work, SubmitError>
 where
     F: TaskFunction<A, K>,
 {
-    let function = find::<F, A, K>()?;
-    let work = Work::task(function, |out| F::encode_args(args, out))?;
-    check_decodes::<F, A, K>(work.arguments())?;
+    encode_with::<F, A, K>(|out| F::encode_args(args, out))
+}
+
+/// The same for arguments that are not needed any more.
+pub(super) fn encode_owned<F, A, K>(args: A) -> Result<Work, SubmitError>
+where
+    F: TaskFunction<A, K>,
+{
+    encode_with::<F, A, K>(|out| F::encode_owned_args(args, out))
+}
+
+fn encode_with<F, A, K>(
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+) -> Result<Work, SubmitError>
+where
+    F: TaskFunction<A, K>,
+{
+    let work = Work::task(find::<F, A, K>()?, encode)?;
+    check_decodes::<F, A, K>(&work.payload, &work.handles)?;
     Ok(work)
 }
 
 /// In debug builds: refuses arguments that encode but do not decode again, since the format does not
 /// describe itself. (`serde(untagged)`, `serde(tag)`, `skip_serializing_if` and the like.)
-pub(super) fn check_decodes<F, A, K>(arguments: &[u8]) -> Result<(), SubmitError>
+pub(super) fn check_decodes<F, A, K>(arguments: &[u8], handles: &Handles) -> Result<(), SubmitError>
 where
     F: TaskFunction<A, K>,
 {
     if !cfg!(debug_assertions) {
         return Ok(());
     }
-    match F::decode_args(arguments) {
+    match handles::provide(handles, || F::decode_args(arguments.into())) {
         Ok(_) => Ok(()),
         Err(message) => Err(SubmitError::NotDecodable {
             function: find::<F, A, K>()?.name,

@@ -6,7 +6,7 @@
 //!
 //! The other side is not trusted. A length is checked against `max_frame` before anything else is
 //! done with it, and even then memory follows the bytes that came: a payload's `Vec` starts at 64
-//! KiB and doubles as it fills.
+//! KiB and doubles as it fills. It is not cleared before it is read into.
 
 use std::borrow::Cow;
 use std::io;
@@ -20,10 +20,30 @@ const BUFFER_LEN: usize = 64 * 1024;
 /// to the buffer's front. Longer ones get their own memory, unless they are there already.
 const SMALL: usize = 8 * 1024;
 
-/// How much of a payload's memory is zeroed ahead of a read: the kernel then overwrites it while it
-/// is still in the cache. As much as a read from a pipe of ordinary size can return, and some more
-/// for pipes that were enlarged.
-const READ_AHEAD: usize = 16 * BUFFER_LEN;
+/// Where a [`Decoder`] reads from. Each call is one read, which may block, and 0 says that the stream has ended.
+pub(crate) trait ByteSource {
+    /// Reads to the front of `room`.
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads at most `most` bytes to the end of `bytes`, which has the capacity for them.
+    fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize>;
+}
+
+#[cfg(any(test, fuzzing))]
+impl<R: io::Read> ByteSource for R {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        // A source that claims to have read more than there was room for is broken.
+        Ok(io::Read::read(self, room)?.min(room.len()))
+    }
+
+    fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        let before = bytes.len();
+        bytes.resize(before + most, 0);
+        let came = ByteSource::read(self, &mut bytes[before..]);
+        bytes.truncate(before + came.as_ref().map_or(0, |count| *count));
+        came
+    }
+}
 
 /// One message, with its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +78,10 @@ pub(crate) struct Decoder {
 struct Large {
     header: Header,
     len: usize,
-    /// Its first `filled` bytes came; the others are zeros, for a read to overwrite.
+    /// What of it came.
     payload: Vec<u8>,
-    filled: usize,
-    /// There is no memory for it: what comes is counted, and overwritten by what comes next.
-    is_thrown_away: bool,
+    /// There is no memory for it: so many bytes came, each overwritten by those that came next.
+    thrown_away: Option<usize>,
 }
 
 impl Decoder {
@@ -93,7 +112,7 @@ impl Decoder {
     /// Exactly one `read` is made, so that a blocking source blocks at most once. Errors of the
     /// source are returned as they are (also `Interrupted`) and change nothing. All frames that
     /// came must have been taken before.
-    pub(crate) fn read_from(&mut self, source: &mut impl io::Read) -> io::Result<usize> {
+    pub(crate) fn read_from(&mut self, source: &mut impl ByteSource) -> io::Result<usize> {
         if let Some(large) = &mut self.large {
             let spare = self.throws_away.then_some(&mut self.buffer[..]);
             return large.read_from(source, spare);
@@ -107,9 +126,7 @@ impl Decoder {
         if room.is_empty() {
             return Err(not_taken());
         }
-        // A source that claims to have read more than there was room for is broken, but no reason
-        // to panic later.
-        let count = source.read(room)?.min(room.len());
+        let count = source.read(room)?;
         self.end += count;
         Ok(count)
     }
@@ -162,11 +179,11 @@ impl Decoder {
 
     #[cold]
     fn next_large(&mut self) -> Option<Frame<'static>> {
-        let large = self.large.take_if(|large| large.filled == large.len)?;
+        let large = self.large.take_if(|large| large.filled() == large.len)?;
         Some(Frame {
             header: large.header,
+            is_thrown_away: large.thrown_away.is_some(),
             payload: Cow::Owned(large.payload),
-            is_thrown_away: large.is_thrown_away,
         })
     }
 }
@@ -179,59 +196,52 @@ impl Large {
             header,
             len,
             payload,
-            filled: came.len(),
-            is_thrown_away: false,
+            thrown_away: None,
         }
+    }
+
+    /// How many bytes came.
+    fn filled(&self) -> usize {
+        self.thrown_away.unwrap_or(self.payload.len())
     }
 
     /// `spare` is where bytes go for which there is no memory.
     fn read_from(
         &mut self,
-        source: &mut impl io::Read,
+        source: &mut impl ByteSource,
         spare: Option<&mut [u8]>,
     ) -> io::Result<usize> {
-        if self.filled == self.len {
+        let left = self.len - self.filled();
+        if left == 0 {
             return Err(not_taken());
         }
-        if !self.is_thrown_away
-            && self.payload.len() - self.filled < BUFFER_LEN
-            && let Err(error) = self.make_room()
+        if self.thrown_away.is_none()
+            && let Err(error) = self.make_room(left)
         {
             if spare.is_none() {
                 return Err(error);
             }
-            self.is_thrown_away = true;
+            self.thrown_away = Some(self.filled());
             self.payload = Vec::new();
         }
-        if self.is_thrown_away
+        if let Some(count) = &mut self.thrown_away
             && let Some(spare) = spare
         {
-            let room = spare.len().min(self.len - self.filled);
-            let count = source.read(&mut spare[..room])?.min(room);
-            self.filled += count;
-            return Ok(count);
+            let room = spare.len().min(left);
+            let came = source.read(&mut spare[..room])?;
+            *count += came;
+            return Ok(came);
         }
-        let room = &mut self.payload[self.filled..];
-        let count = source.read(room)?.min(room.len());
-        self.filled += count;
-        Ok(count)
+        let room = self.payload.capacity() - self.payload.len();
+        source.append(&mut self.payload, room.min(left))
     }
 
-    /// Makes room for a read of ordinary size: capacity by doubling, zeros as far as a read may
-    /// reach.
-    fn make_room(&mut self) -> io::Result<()> {
-        if self.payload.capacity() - self.filled < BUFFER_LEN {
-            let capacity = (self.filled + self.filled.max(BUFFER_LEN)).min(self.len);
+    /// Makes room for a read of ordinary size, by doubling.
+    fn make_room(&mut self, left: usize) -> io::Result<()> {
+        let filled = self.payload.len();
+        if self.payload.capacity() - filled < left.min(BUFFER_LEN) {
             self.payload
-                .try_reserve_exact(capacity - self.payload.len())?;
-        }
-        let end = self
-            .payload
-            .capacity()
-            .min(self.len)
-            .min(self.filled + READ_AHEAD);
-        if end > self.payload.len() {
-            self.payload.resize(end, 0);
+                .try_reserve_exact(filled.max(BUFFER_LEN).min(left))?;
         }
         Ok(())
     }

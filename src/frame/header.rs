@@ -57,7 +57,7 @@ pub(crate) struct Header {
     pub(crate) kind: Kind,
     /// [`FLAG_LAST`], [`FLAG_PROMPT`], [`FLAG_IN_TASK`], or nothing.
     pub(crate) flags: u8,
-    /// How many descriptors travel beside the frame. Must be 0 in this version of the protocol.
+    /// How many descriptors travel beside the frame.
     pub(crate) handles: u16,
     /// Which of the frames sent to this worker this one is, or answers.
     pub(crate) seq: u32,
@@ -82,9 +82,9 @@ pub(crate) enum FrameError {
     /// Flags that frames of this kind do not have.
     #[error("a frame with unknown flags {0:#04x}")]
     UnknownFlags(u8),
-    /// Descriptors are announced; none can travel yet.
-    #[error("a frame that announces {0} handles where none can come")]
-    Handles(u16),
+    /// Descriptors are announced by a frame of a kind that has none.
+    #[error("a `{kind:?}` frame that announces {handles} descriptors where none belong")]
+    Handles { kind: Kind, handles: u16 },
     /// A frame of a kind that has no payload came with one.
     #[error("a `{kind:?}` frame with a payload of {len} bytes where none belongs")]
     NotEmpty { kind: Kind, len: u64 },
@@ -116,6 +116,14 @@ impl Kind {
             Self::Record => FLAG_IN_TASK,
             _ => 0,
         }
+    }
+
+    /// Whether descriptors can travel beside it: arguments and results can have some.
+    fn has_handles(self) -> bool {
+        matches!(
+            self,
+            Self::Task | Self::Initialize | Self::Ready | Self::Done | Self::Part
+        )
     }
 
     fn has_payload(self) -> bool {
@@ -191,8 +199,11 @@ impl Header {
         if flags & !kind.allowed_flags() != 0 {
             return Err(FrameError::UnknownFlags(flags));
         }
-        if header.handles != 0 {
-            return Err(FrameError::Handles(header.handles));
+        if header.handles != 0 && !kind.has_handles() {
+            return Err(FrameError::Handles {
+                kind,
+                handles: header.handles,
+            });
         }
         if header.len > max_frame {
             return Err(FrameError::TooLong {

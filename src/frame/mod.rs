@@ -7,7 +7,7 @@
 mod decoder;
 mod header;
 
-pub(crate) use decoder::{Decoder, Frame};
+pub(crate) use decoder::{ByteSource, Decoder, Frame};
 #[cfg(any(test, feature = "log", feature = "tracing"))]
 pub(crate) use header::MAX_RECORD;
 pub(crate) use header::{

@@ -142,6 +142,15 @@ fn headers_are_pinned() {
         &frame(Header::new(Kind::Goodbye, 0, 0), &[]),
         "0000000000000000 0000000000000000 04 00 0000 00000000",
     );
+    let with_handles = Header {
+        len: 1,
+        handles: 260,
+        ..Header::new(Kind::Done, 7, 3)
+    };
+    golden::check(
+        &with_handles.encode(),
+        "0100000000000000 0700000000000000 12 00 0401 03000000",
+    );
     golden::check(
         &frame(Header::new(Kind::Passed, 0, 300), &[]),
         "0000000000000000 0000000000000000 15 00 0000 2c010000",
@@ -183,10 +192,26 @@ fn a_header_that_the_protocol_does_not_allow_is_refused() {
     );
     assert_eq!(refused(17, FLAG_LAST), "a frame with unknown flags 0x01");
     assert_eq!(refused(17, FLAG_PROMPT), "a frame with unknown flags 0x02");
-    assert_eq!(
-        refused(18, 2),
-        "a frame that announces 2 handles where none can come"
-    );
+}
+
+#[test]
+fn descriptors_travel_beside_arguments_and_results_alone() {
+    for kind in KINDS {
+        let header = Header {
+            handles: 2,
+            ..Header::new(kind, 1, 2)
+        };
+        let decoded = Header::decode(&header.encode(), 0);
+        match kind {
+            Kind::Task | Kind::Initialize | Kind::Ready | Kind::Done | Kind::Part => {
+                assert_eq!(decoded, Ok(header));
+            }
+            _ => assert_eq!(
+                decoded.unwrap_err().to_string(),
+                format!("a `{kind:?}` frame that announces 2 descriptors where none belong")
+            ),
+        }
+    }
 }
 
 #[test]
@@ -283,7 +308,7 @@ fn each_call_reads_once_and_errors_of_the_source_change_nothing() {
             self.calls += 1;
             match self.calls % 2 {
                 1 => Err(io::ErrorKind::Interrupted.into()),
-                _ => self.rest.read(&mut buffer[..1]),
+                _ => io::Read::read(&mut self.rest, &mut buffer[..1]),
             }
         }
     }

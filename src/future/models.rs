@@ -33,7 +33,7 @@ fn pending() -> RawFuture {
 }
 
 fn value(byte: u8) -> Outcome {
-    Ok(vec![byte])
+    Ok(vec![byte].into())
 }
 
 fn byte_of(outcome: &Outcome) -> u8 {

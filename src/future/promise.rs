@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use crate::error::{TaskError, TaskId};
-use crate::wire;
+use crate::wire::Encoded;
 
 use super::raw::RawFuture;
 use super::typed::Future;
@@ -89,14 +89,10 @@ impl<T: Serialize + 'static> Promise<T> {
             return false;
         }
         let outcome = result.and_then(|value| {
-            let mut encoded = Vec::new();
-            match wire::encode(&value, &mut encoded) {
-                Ok(()) => Ok(encoded),
-                Err(error) => Err(TaskError::ResultNotEncoded {
-                    function: "Promise::complete".into(),
-                    message: error.to_string().into(),
-                }),
-            }
+            Encoded::of(value).map_err(|error| TaskError::ResultNotEncoded {
+                function: "Promise::complete".into(),
+                message: error.to_string().into(),
+            })
         });
         self.raw.complete(outcome)
     }

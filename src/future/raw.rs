@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::error::{TaskError, TaskId};
 use crate::primitives::{Arc, AtomicU32, Condvar, Mutex, OnceLock, Ordering, Weak, lock, park};
+use crate::wire::Encoded;
 
 use super::contain::{contain, contain_callback};
 use super::typed::Future;
@@ -13,7 +14,7 @@ use super::waiting::{Callback, Seat, Waiter, Waiting};
 use super::watcher::Watcher;
 
 /// How a task ended: its encoded result, decoded by its consumer, as often as asked.
-pub(crate) type Outcome = Result<Vec<u8>, TaskError>;
+pub(crate) type Outcome = Result<Encoded, TaskError>;
 
 /// What a future asks of the executor that runs its task.
 ///

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::raw::RawFuture;
 use crate::error::TaskError;
+use crate::wire::{Encoded, Handles};
 
 /// The next results of a chunk.
 #[derive(Clone, Debug)]
@@ -24,17 +25,33 @@ pub(crate) struct Stage {
 pub(crate) struct Answers {
     /// Encoded results, one behind the other; what else is in it does not matter.
     pub(crate) payload: Vec<u8>,
+    /// The descriptors of the result, if that has some: it is then the only one.
+    pub(crate) handles: Handles,
     pub(crate) items: Vec<Answer>,
     /// What brings the rest; `None` if these are the last.
     pub(crate) next: Option<Stage>,
 }
 
-/// How one item ended.
+/// How items ended. Their numbers are those in the chunk, as that was submitted.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    /// Its number in the chunk, as that was submitted.
-    pub(crate) item: u32,
-    pub(crate) outcome: Result<Place, TaskError>,
+pub(crate) enum Answer {
+    /// So many, from this one on, have results, which stand in the payload from there on as a part of a chunk has them:
+    /// [`value_at`](crate::wire::value_at). Most answers are like that, and cost nothing for each item.
+    Values { item: u32, count: u32, start: usize },
+    One {
+        item: u32,
+        outcome: Result<Place, TaskError>,
+    },
+}
+
+impl Answer {
+    /// How many items it is about.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Values { count, .. } => *count as usize,
+            Self::One { .. } => 1,
+        }
+    }
 }
 
 /// Where in the payload of its answers a result is.
@@ -76,14 +93,23 @@ impl Stage {
     /// Sets the answers and wakes everyone who waits; call it with no lock held, as [`RawFuture::complete`].
     pub(crate) fn complete(self, answers: Answers) {
         if self.answers.set(answers).is_ok() {
-            self.future.complete(Ok(Vec::new()));
+            self.future.complete(Ok(Encoded::default()));
         }
     }
 }
 
 impl Answers {
     /// The item has this result.
-    pub(crate) fn push_result(&mut self, item: u32, mut result: Vec<u8>) {
+    pub(crate) fn push_result(&mut self, item: u32, result: impl Into<Encoded>) {
+        let Encoded {
+            bytes: mut result,
+            handles,
+        } = result.into();
+        debug_assert!(
+            self.handles.is_empty() && (handles.is_empty() || self.items.is_empty()),
+            "a result with descriptors is alone"
+        );
+        self.handles = handles;
         let place = Place {
             start: self.payload.len(),
             len: result.len(),
@@ -92,14 +118,14 @@ impl Answers {
             true => self.payload = result,
             false => self.payload.append(&mut result),
         }
-        self.items.push(Answer {
+        self.items.push(Answer::One {
             item,
             outcome: Ok(place),
         });
     }
 
     pub(crate) fn push_error(&mut self, item: u32, error: TaskError) {
-        self.items.push(Answer {
+        self.items.push(Answer::One {
             item,
             outcome: Err(error),
         });
@@ -160,9 +186,19 @@ mod tests {
         answers.push_error(8, TaskError::Abandoned);
         stage.clone().complete(answers);
         let answers = stage.answers().unwrap();
-        let places: Vec<_> = answers.items.iter().map(|answer| answer.item).collect();
-        assert_eq!(places, [7, 8]);
-        let place = answers.items[0].outcome.clone().unwrap();
+        let [
+            Answer::One {
+                item: 7,
+                outcome: Ok(place),
+            },
+            Answer::One {
+                item: 8,
+                outcome: Err(TaskError::Abandoned),
+            },
+        ] = answers.items[..]
+        else {
+            panic!("{answers:?}");
+        };
         assert_eq!(answers.bytes(place), b"seven");
         let beyond = Place { start: 3, len: 9 };
         assert_eq!(answers.bytes(beyond), b"");

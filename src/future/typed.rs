@@ -12,7 +12,6 @@ use futures::future::FusedFuture;
 use serde::de::DeserializeOwned;
 
 use crate::error::{TaskError, TaskId};
-use crate::wire;
 
 use super::raw::{Kill, Outcome, RawFuture, State};
 use super::waiting::Seat;
@@ -389,10 +388,12 @@ pub(super) fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
 
 fn decode<T: DeserializeOwned + 'static>(outcome: &Outcome) -> Result<T, TaskError> {
     match outcome {
-        Ok(encoded) => wire::decode(encoded).map_err(|error| TaskError::ResultNotDecoded {
-            type_name: type_name::<T>(),
-            message: error.to_string().into(),
-        }),
+        Ok(encoded) => encoded
+            .decode()
+            .map_err(|error| TaskError::ResultNotDecoded {
+                type_name: type_name::<T>(),
+                message: error.to_string().into(),
+            }),
         Err(error) => Err(error.clone()),
     }
 }

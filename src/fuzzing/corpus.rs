@@ -71,6 +71,15 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     for (name, which, payload) in message_seeds() {
         seeds.push(("message", name, [&[which], &payload[..]].concat()));
     }
+    for (name, limit, packets) in packet_seeds() {
+        let mut bytes = vec![limit];
+        for (beside, packet) in packets {
+            bytes.extend((packet.len() as u16).to_le_bytes());
+            bytes.push(beside);
+            bytes.extend(packet);
+        }
+        seeds.push(("packets", name, bytes));
+    }
     // The scheduler reads events out of plain bytes: nothing, the same event again and again, and
     // some of each.
     seeds.push(("scheduler", "nothing", vec![0]));
@@ -81,6 +90,71 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let few = (0..512u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 % 11);
     seeds.push(("scheduler", "few-kinds", few.collect()));
     seeds
+}
+
+/// How many descriptors are beside a packet, and its bytes.
+type Packet = (u8, Vec<u8>);
+
+/// Name, choice of `max_message`, and packets with how many descriptors are beside each.
+fn packet_seeds() -> Vec<(&'static str, u8, Vec<Packet>)> {
+    const FIRST: u8 = 1;
+    const LAST: u8 = 2;
+    const ABANDONED: u8 = 8;
+    let packet = |total: u64, offset: u64, tag: [u8; 8], handles: [u8; 2], flags, bytes: &[u8]| {
+        let [of_message, beside] = handles;
+        let mut packet = [total.to_le_bytes(), offset.to_le_bytes(), tag].concat();
+        packet.extend([of_message, 0, beside, 0, flags, 1, 0, 0]);
+        packet.extend(bytes);
+        (beside, packet)
+    };
+    let (one, other) = ([1; 8], [2; 8]);
+    let small = packet(3, 0, one, [0, 0], FIRST | LAST, b"abc");
+    let with_handles = packet(1, 0, one, [2, 2], FIRST | LAST, b"a");
+    let first = packet(10, 0, one, [3, 2], FIRST, b"01234");
+    let second = packet(10, 5, one, [3, 0], 0, b"567");
+    let last = packet(10, 8, one, [3, 1], LAST, b"89");
+    let first_of_other = packet(6, 0, other, [0, 0], FIRST, b"012");
+    let last_of_other = packet(6, 3, other, [0, 0], LAST, b"345");
+    let endless = packet(u64::MAX, 0, one, [0, 0], FIRST, b"0");
+    let given_up = packet(0, 0, one, [0, 0], ABANDONED, b"");
+    let long = packet(40_000, 0, one, [0, 0], FIRST, &[7; 20_000]);
+    let rest = packet(40_000, 20_000, one, [0, 0], LAST, &[7; 20_000]);
+    let mut unknown = small.clone();
+    unknown.1[29] = 9;
+    vec![
+        ("one", 4, vec![small.clone(), with_handles]),
+        (
+            "in-parts",
+            4,
+            vec![first.clone(), second.clone(), last.clone()],
+        ),
+        (
+            "of-two",
+            4,
+            vec![
+                first.clone(),
+                first_of_other.clone(),
+                second.clone(),
+                last_of_other.clone(),
+                last.clone(),
+            ],
+        ),
+        (
+            "lost-parts",
+            4,
+            vec![first.clone(), last.clone(), last_of_other, first_of_other],
+        ),
+        ("given-up", 4, vec![first.clone(), given_up, second]),
+        ("begun-twice", 4, vec![first.clone(), first, last]),
+        ("endless", 6, vec![endless, small.clone()]),
+        (
+            "too-long",
+            2,
+            vec![long.clone(), rest.clone(), small.clone()],
+        ),
+        ("long", 5, vec![long, rest, small]),
+        ("of-another-version", 4, vec![unknown]),
+    ]
 }
 
 /// Name, choice of `max_frame`, choice of step, stream.
@@ -106,6 +180,8 @@ fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
     unknown[16] = 99;
     let mut handles = done.clone();
     handles[18] = 1;
+    let mut misplaced = passed.clone();
+    misplaced[18] = 1;
     let mut record = Header::new(Kind::Record, 0, 3);
     record.flags = FLAG_IN_TASK;
     let record = frame(record, b"said");
@@ -137,6 +213,7 @@ fn frame_seeds() -> Vec<(&'static str, u8, u8, Vec<u8>)> {
         ("record-too-long", 6, 9, long_record.encode().to_vec()),
         ("unknown-kind", 3, 1, unknown),
         ("handles", 3, 1, handles),
+        ("handles-where-none-belong", 3, 1, misplaced),
         ("unknown-flags", 3, 1, flags),
     ]
 }
@@ -208,8 +285,8 @@ fn message_seeds() -> Vec<(&'static str, u8, Vec<u8>)> {
     writer.push(ItemOutcome::Cancelled);
     writer.finish();
     let mut task = Vec::new();
-    wire::encode_function(300, &mut task);
     task.extend(bytes_of(&("hi".to_owned(), vec![1u8, 2, 3], Some(-2i64))));
+    task.extend(wire::encode_function(300));
     let record = Record {
         facade: Facade::Log,
         level: Level::Warn,

@@ -1,11 +1,13 @@
 //! A registered function, and what registering leaves in the program.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::fmt;
 
 use super::fingerprint;
 use super::task_function::{TaskFunction, assert_zero_sized};
-use crate::wire;
+use crate::wire::handles::{collect, provide};
+use crate::wire::{self, Handles};
 
 /// One registered function.
 pub(crate) struct Function {
@@ -37,10 +39,22 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Decodes the arguments, calls the function, and appends its encoded result. A panic passes
-    /// through: the module `run` catches it.
-    pub(crate) fn run(&self, arguments: &[u8], out: &mut Vec<u8>) -> Result<(), RunError> {
-        (self.shim)(Call::Run { arguments, out })
+    /// Decodes the arguments, with the descriptors beside them, calls the function, and appends its encoded
+    /// result, whose descriptors are returned. A panic passes through: the module `run` catches it.
+    pub(crate) fn run(
+        &self,
+        arguments: Cow<'_, [u8]>,
+        handles: Handles,
+        out: &mut Vec<u8>,
+    ) -> Result<Handles, RunError> {
+        let mut beside = Handles::default();
+        (self.shim)(Call::Run {
+            arguments,
+            handles,
+            out,
+            beside: &mut beside,
+        })?;
+        Ok(beside)
     }
 
     /// The function that a registration speaks of; its index is not known yet.
@@ -138,9 +152,13 @@ pub enum Call<'a> {
     /// Run it.
     Run {
         /// Its encoded arguments.
-        arguments: &'a [u8],
+        arguments: Cow<'a, [u8]>,
+        /// The descriptors beside them.
+        handles: Handles,
         /// Where its encoded result is appended.
         out: &'a mut Vec<u8>,
+        /// Where the descriptors of that go.
+        beside: &'a mut Handles,
     },
 }
 
@@ -167,10 +185,20 @@ impl Call<'_> {
                 });
                 Ok(())
             }
-            Call::Run { arguments, out } => {
-                let args = F::decode_args(arguments).map_err(RunError::ArgumentNotDecoded)?;
-                wire::encode(&function.call(args), out)
-                    .map_err(|error| RunError::ResultNotEncoded(error.into_message()))
+            Call::Run {
+                arguments,
+                handles,
+                out,
+                beside,
+            } => {
+                let args = provide(&handles, || F::decode_args(arguments))
+                    .map_err(RunError::ArgumentNotDecoded)?;
+                // What the function closes is closed: in a worker, nobody else has it.
+                drop(handles);
+                let result = function.call(args);
+                let (encoded, of_result) = collect(|| wire::encode_owned(result, out));
+                *beside = of_result;
+                encoded.map_err(|error| RunError::ResultNotEncoded(error.into_message()))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What a function must look like to be run as a task.
 
+use std::borrow::Cow;
 use std::future::Future;
 
 use serde::Serialize;
@@ -58,9 +59,15 @@ pub trait TaskFunction<Args, Kind>: Copy + Send + Sync + 'static {
     #[doc(hidden)]
     fn encode_args(args: &Args, out: &mut Vec<u8>) -> Result<(), String>;
 
+    /// The same of arguments that are not needed any more, which may then be moved rather than copied.
+    #[doc(hidden)]
+    fn encode_owned_args(args: Args, out: &mut Vec<u8>) -> Result<(), String> {
+        Self::encode_args(&args, out)
+    }
+
     /// The arguments that [`encode_args`](Self::encode_args) encoded.
     #[doc(hidden)]
-    fn decode_args(bytes: &[u8]) -> Result<Args, String>;
+    fn decode_args(bytes: Cow<'_, [u8]>) -> Result<Args, String>;
 
     /// Calls the function, and awaits it if it is asynchronous.
     #[doc(hidden)]
@@ -135,11 +142,15 @@ macro_rules! task_function {
     (@let $args:ident $(, $value:ident)*) => { let ($($value,)*) = $args; };
     (@codec 1, $T:ident $value:ident) => {
         fn encode_args(args: &$T, out: &mut Vec<u8>) -> Result<(), String> {
-            wire::encode(args, out).map_err(CodecError::into_message)
+            wire::encode_whole(args, out).map_err(CodecError::into_message)
         }
 
-        fn decode_args(bytes: &[u8]) -> Result<$T, String> {
-            wire::decode(bytes).map_err(CodecError::into_message)
+        fn encode_owned_args(args: $T, out: &mut Vec<u8>) -> Result<(), String> {
+            wire::encode_owned(args, out).map_err(CodecError::into_message)
+        }
+
+        fn decode_args(bytes: Cow<'_, [u8]>) -> Result<$T, String> {
+            wire::decode_whole(bytes).map_err(CodecError::into_message)
         }
 
         task_function!(@parameters $T);
@@ -154,7 +165,9 @@ macro_rules! task_function {
             Ok(())
         }
 
-        fn decode_args(#[allow(unused_mut)] mut bytes: &[u8]) -> Result<($($T,)*), String> {
+        fn decode_args(bytes: Cow<'_, [u8]>) -> Result<($($T,)*), String> {
+            #[allow(unused_mut)]
+            let mut bytes = &bytes[..];
             $(let $value = wire::decode_prefix::<$T>(&mut bytes).map_err(CodecError::into_message)?;)*
             // What is left over is an error, as it is everywhere.
             wire::decode::<()>(bytes).map_err(CodecError::into_message)?;
@@ -193,7 +206,7 @@ mod tests {
         const { assert_zero_sized::<F>() };
         let mut bytes = Vec::new();
         F::encode_args(&args, &mut bytes).expect("encodes");
-        let args = F::decode_args(&bytes).expect("decodes");
+        let args = F::decode_args(bytes.into()).expect("decodes");
         function.call(args)
     }
 
@@ -341,7 +354,7 @@ mod tests {
     #[test]
     fn leftover_and_missing_bytes_are_errors() {
         fn decodes<F: TaskFunction<A, K>, A, K>(_: F, bytes: &[u8]) -> bool {
-            F::decode_args(bytes).is_ok()
+            F::decode_args(bytes.into()).is_ok()
         }
         assert!(decodes(nothing, &[]) && !decodes(nothing, &[0]));
         assert!(decodes(is_prime, &[1]) && !decodes(is_prime, &[1, 0]) && !decodes(is_prime, &[]));

@@ -174,10 +174,15 @@ where
     let mut bytes = Vec::new();
     F::encode_args(&args, &mut bytes).unwrap();
     let mut out = vec![1, 2, 3];
-    let ran = run(find::<F, A, K>().unwrap(), &bytes, &mut out);
+    let ran = run(
+        find::<F, A, K>().unwrap(),
+        bytes.into(),
+        Handles::default(),
+        &mut out,
+    );
     assert_eq!(out[..3], [1, 2, 3]);
     match ran {
-        Ok(()) => Ok(crate::wire::decode(&out[3..])
+        Ok(_) => Ok(crate::wire::decode(&out[3..])
             .map_err(|error| error.to_string())
             .unwrap()),
         Err(failure) => {
@@ -266,7 +271,13 @@ fn a_panic_while_decoding_or_encoding_is_the_tasks() {
             .map_err(|error| error.to_string())
             .unwrap();
         let mut out = vec![9];
-        let failure = run(found(unwilling), &bytes, &mut out).unwrap_err();
+        let failure = run(
+            found(unwilling),
+            bytes[..].into(),
+            Handles::default(),
+            &mut out,
+        )
+        .unwrap_err();
         assert_eq!(parts(&failure).0, expected);
         assert_eq!(out, [9]);
     }
@@ -281,7 +292,7 @@ fn found<F: TaskFunction<A, K>, A, K>(_: F) -> &'static Function {
 #[test]
 fn bytes_that_do_not_decode_are_not_a_panic() {
     let mut out = vec![9];
-    let failure = run(found(shout), &[200], &mut out).unwrap_err();
+    let failure = run(found(shout), [200][..].into(), Handles::default(), &mut out).unwrap_err();
     assert!(
         matches!(failure, TaskFailure::ArgumentNotDecoded(_)),
         "{failure:?}"

@@ -32,6 +32,9 @@ impl Estimates {
 
     /// The expected run time of a task, with all of its items.
     pub(super) fn of(&self, terms: &Terms) -> u64 {
+        if terms.is_alone {
+            return UNKNOWN_NS;
+        }
         let items = 1 + u64::from(terms.more_items);
         self.get(terms.function)
             .saturating_mul(items)

@@ -52,6 +52,8 @@ pub(crate) struct Terms {
     pub(crate) more_items: u32,
     /// Those of a higher priority are begun first.
     pub(crate) priority: i32,
+    /// It is not to wait behind another in a worker, nor another behind it: what its descriptors are the ends of would be kept open there.
+    pub(crate) is_alone: bool,
     /// How long it may run; of a chunk, each item.
     pub(crate) timeout_ns: Option<NonZeroU64>,
     /// When it must have ended.

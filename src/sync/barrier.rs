@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::room::travels;
 use super::waiting::Inside;
 use super::{Room, WaitError};
 use crate::sys::{Deadline, Header, futex_wake_all};
@@ -46,12 +45,10 @@ const PARTIES: usize = 3;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Barrier {
     room: Room,
 }
-
-travels!(Barrier);
 
 /// What a party learns that has passed a [`Barrier`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

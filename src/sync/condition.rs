@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Lock, LockError, LockGuard, Room};
-use crate::sys::{Deadline, Header, LockedMapping};
+use crate::sys::{Deadline, Header};
 
 const TICKETS: usize = 0;
 const WAITING: usize = 1;
@@ -59,24 +59,7 @@ const UP_TO: usize = 3;
 pub struct Condition {
     lock: Lock,
     /// Its own lock is not used.
-    #[serde(with = "own_room")]
     room: Room,
-}
-
-mod own_room {
-    use serde::{Deserializer, Serializer};
-
-    use super::Room;
-
-    pub(super) fn serialize<S: Serializer>(room: &Room, serializer: S) -> Result<S::Ok, S::Error> {
-        room.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Room, D::Error> {
-        Room::deserialize(deserializer)
-    }
 }
 
 /// The guard is one of another lock than that of the [`Condition`].
@@ -232,7 +215,7 @@ impl Condition {
     }
 
     #[cfg(test)]
-    pub(super) fn mapping(&self) -> &LockedMapping {
+    pub(super) fn mapping(&self) -> &crate::sys::LockedMapping {
         &self.room.mapping
     }
 }

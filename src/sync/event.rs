@@ -7,7 +7,8 @@ use std::io;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-use super::room::travels;
+use serde::{Deserialize, Serialize};
+
 use super::{Room, WaitError};
 use crate::sys::Deadline;
 
@@ -31,12 +32,10 @@ const IS_SET: u64 = 1;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Event {
     room: Room,
 }
-
-travels!(Event);
 
 impl Event {
     /// One that is not set.

@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::room::travels;
+use serde::{Deserialize, Serialize};
+
 use super::{LockError, Room};
 use crate::sys::{Deadline, Held, LockedMapping, MutexError};
 
@@ -33,12 +34,10 @@ use crate::sys::{Deadline, Held, LockedMapping, MutexError};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Lock {
     pub(super) room: Room,
 }
-
-travels!(Lock);
 
 impl Lock {
     /// A lock that nobody has.
@@ -84,6 +83,15 @@ impl Lock {
         self.room.mapping.owner().is_some()
     }
 
+    /// The lock of memory that has other things in it, too.
+    pub(crate) fn of(room: Room) -> Self {
+        Self { room }
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+
     /// Whether both are handles to the same lock.
     pub fn is_same(&self, other: &Self) -> bool {
         self.room.is_same(&other.room)
@@ -99,7 +107,12 @@ impl fmt::Debug for Lock {
 
 /// A [`Lock`] that this thread has; released on drop.
 ///
-/// It stays with its thread (it is not `Send`), and keeps the lock in memory by itself.
+/// It stays with its thread, and keeps the lock in memory by itself.
+///
+/// ```compile_fail
+/// let guard = procession::sync::Lock::new().unwrap().lock().unwrap();
+/// std::thread::spawn(move || drop(guard)); // it is not `Send`
+/// ```
 #[must_use = "the lock is released when this is dropped"]
 pub struct LockGuard(Held<Arc<LockedMapping>>);
 

@@ -91,4 +91,4 @@ pub(crate) use room::Room;
 pub use semaphore::{BoundedSemaphore, Permit, ReleaseError, Semaphore};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,7 +8,8 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::room::travels;
+use serde::{Deserialize, Serialize};
+
 use super::{LockError, Room};
 use crate::sys::{Deadline, Held, LockedMapping, MutexError};
 
@@ -31,12 +32,10 @@ use crate::sys::{Deadline, Held, LockedMapping, MutexError};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct RLock {
     room: Room,
 }
-
-travels!(RLock);
 
 /// A lock that a thread has, and how often. Others of its handles may map the memory at another place.
 struct Mine {

@@ -26,14 +26,6 @@ impl Room {
         })
     }
 
-    /// Memory that somebody else has created with the same length.
-    pub(crate) fn attach(handle: Handle, len: usize) -> io::Result<Self> {
-        Ok(Self {
-            mapping: Arc::new(LockedMapping::attach(&handle, len)?),
-            handle,
-        })
-    }
-
     pub(crate) fn header(&self) -> &Header {
         self.mapping.header()
     }
@@ -42,26 +34,34 @@ impl Room {
         self.mapping.id() == other.mapping.id()
     }
 
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
-    /// What a primitive writes that has nothing but its memory.
-    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.handle.serialize(serializer)
-    }
-
-    /// What it reads.
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Self, D::Error> {
-        let handle = Handle::deserialize(deserializer)?;
-        Self::attach(handle, 0).map_err(de::Error::custom)
+    /// How many bytes it has besides its words.
+    pub(crate) fn len(&self) -> usize {
+        self.mapping.len()
     }
 
     /// Who has the lock, for a text.
     pub(crate) fn owner(&self) -> OwnerText {
         OwnerText(self.mapping.owner())
+    }
+}
+
+/// Its length, and the descriptor.
+impl Serialize for Room {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.len() as u64, &self.handle).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Room {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (len, handle) = <(u64, Handle)>::deserialize(deserializer)?;
+        let len = usize::try_from(len).map_err(de::Error::custom)?;
+        // The descriptor's own size is what counts: it must be the one that goes with this length.
+        let mapping = LockedMapping::attach(&handle, len).map_err(de::Error::custom)?;
+        Ok(Self {
+            mapping: Arc::new(mapping),
+            handle,
+        })
     }
 }
 
@@ -86,21 +86,3 @@ impl fmt::Debug for OwnerText {
         }
     }
 }
-
-/// `Serialize` and `Deserialize` of what has one field, a [`Room`] of no bytes.
-macro_rules! travels {
-    ($name:ident) => {
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.room.serialize(serializer)
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $crate::sync::Room::deserialize(deserializer).map(|room| Self { room })
-            }
-        }
-    };
-}
-pub(super) use travels;

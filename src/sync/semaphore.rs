@@ -7,7 +7,8 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::room::travels;
+use serde::{Deserialize, Serialize};
+
 use super::{Room, WaitError};
 use crate::sys::Deadline;
 
@@ -36,12 +37,10 @@ const LIMIT: usize = 1;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Semaphore {
     room: Room,
 }
-
-travels!(Semaphore);
 
 /// A [`Semaphore`] that never has more permits than it began with.
 ///
@@ -60,12 +59,10 @@ travels!(Semaphore);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct BoundedSemaphore {
     room: Room,
 }
-
-travels!(BoundedSemaphore);
 
 macro_rules! semaphore {
     ($name:ident, $text:literal, $limit:expr) => {

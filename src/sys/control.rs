@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
@@ -14,7 +14,15 @@ use rustix::net::{
 use super::descriptors::{duplicate_beside, off_standard};
 
 /// How many descriptors one message can carry (`SCM_MAX_FD` of Linux).
-const MAX_PASSED: usize = 253;
+pub(super) const MAX_PASSED: usize = 253;
+
+/// How much may be on its way through the socket, as far as the system allows: all messages of one frame have to fit, since
+/// its reader takes none of them before it has read the frame. (Of 65535 descriptors there are 260 messages, each of which
+/// the kernel counts as less than a KiB.)
+const ON_THE_WAY: usize = 1 << 20;
+
+/// The longest message that is received from a peer that has started.
+const SHORT_MESSAGE: usize = 64;
 
 /// The longest message that is received. The longest that is sent names a few hundred descriptors.
 const MAX_MESSAGE: usize = 16 * 1024;
@@ -32,10 +40,29 @@ pub(crate) fn pair() -> io::Result<(ControlSocket, ControlSocket)> {
         SocketFlags::CLOEXEC,
         None,
     )?;
+    for end in [&ours, &theirs] {
+        // The system gives what it allows.
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(end, ON_THE_WAY);
+    }
     Ok((
         ControlSocket(off_standard(ours)?),
         ControlSocket(off_standard(theirs)?),
     ))
+}
+
+/// A message, with what came of the descriptors beside it.
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+/// Whether a message was refused for what else is on its way or in memory: it may be taken later, and nothing tells when.
+/// (`ETOOMANYREFS`: a user has as many descriptors in sockets as a process may have open, see unix(7).)
+pub(crate) fn is_refused_for_now(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::TOOMANYREFS | Errno::NOBUFS | Errno::NOMEM)
+    )
 }
 
 impl ControlSocket {
@@ -50,8 +77,22 @@ impl ControlSocket {
         }
     }
 
-    /// Sends one message. It never raises SIGPIPE.
+    /// Sends one message, and waits for room. It never raises SIGPIPE.
     pub(crate) fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send_with(bytes, descriptors, SendFlags::empty())
+    }
+
+    /// The same, but does not wait.
+    pub(crate) fn send_now(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send_with(bytes, descriptors, SendFlags::DONTWAIT)
+    }
+
+    fn send_with(
+        &self,
+        bytes: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+        flags: SendFlags,
+    ) -> io::Result<()> {
         let mut space =
             vec![MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(descriptors).size()];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -64,7 +105,7 @@ impl ControlSocket {
                 &self.0,
                 &[IoSlice::new(bytes)],
                 &mut ancillary,
-                SendFlags::NOSIGNAL,
+                flags | SendFlags::NOSIGNAL,
             )
         })?;
         Ok(())
@@ -88,6 +129,40 @@ impl ControlSocket {
         let process = pidfd_open(maker, PidfdFlags::empty()).ok()?;
         // Asked after it has been opened: until this process gets another parent, the number is its parent's.
         (getppid() == Some(maker)).then_some(process)
+    }
+
+    /// The next message, if it is there already; also what a peer has sent that is gone. Descriptors for which there was no room in this
+    /// process are missing.
+    pub(crate) fn receive_now(&self) -> io::Result<Received> {
+        let mut bytes = [0; SHORT_MESSAGE];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut receive = || {
+            retry_on_intr(|| {
+                recvmsg(
+                    &self.0,
+                    &mut [IoSliceMut::new(&mut bytes)],
+                    &mut ancillary,
+                    RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+                )
+            })
+        };
+        let received = match receive() {
+            // The peer has left something of ours unread, and is gone: said once, before what it sent.
+            Err(Errno::CONNRESET) => receive()?,
+            received => received?,
+        };
+        let mut descriptors = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(passed) = message {
+                // One that cannot be moved is missing as well.
+                descriptors.extend(passed.filter_map(|fd| off_standard(fd).ok()));
+            }
+        }
+        Ok(Received {
+            bytes: bytes[..received.bytes.min(SHORT_MESSAGE)].to_vec(),
+            descriptors,
+        })
     }
 
     /// Waits for one message. An empty one says that the peer is gone.

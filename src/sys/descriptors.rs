@@ -1,6 +1,6 @@
 //! Pipes and other descriptors. Every one is close-on-exec from birth.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -93,6 +93,24 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::io::read(fd, &mut *buffer))?)
 }
 
+/// One `read(2)` of at most `most` bytes to the end of `bytes`, as far as its capacity goes; again if a signal came between.
+pub(crate) fn read_to_end_of(
+    fd: BorrowedFd<'_>,
+    bytes: &mut Vec<u8>,
+    most: usize,
+) -> io::Result<usize> {
+    let most = most.min(bytes.capacity() - bytes.len());
+    let came = retry_on_intr(|| {
+        let (came, _) = rustix::io::read(fd, &mut bytes.spare_capacity_mut()[..most])?;
+        Ok(came.len())
+    })?;
+    let len = bytes.len() + came;
+    // SAFETY: the system has written the first `came` bytes of what was spare, which rustix says by the slice of initialised
+    // bytes that it gives back; and `came` is at most `most`, so that `len` is at most the capacity.
+    unsafe { bytes.set_len(len) };
+    Ok(came)
+}
+
 /// How many bytes a pipe holds that nobody has changed.
 pub(crate) const PIPE_LEN: usize = 64 * 1024;
 
@@ -107,6 +125,12 @@ pub(crate) fn enlarge_pipe(fd: BorrowedFd<'_>) {
 /// One `write(2)`, again if a signal came between.
 pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::io::write(fd, bytes))?)
+}
+
+/// One `writev(2)` of bytes in two places, again if a signal came between.
+pub(crate) fn write_both(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> io::Result<usize> {
+    let both = [IoSlice::new(first), IoSlice::new(second)];
+    Ok(retry_on_intr(|| rustix::io::writev(fd, &both))?)
 }
 
 /// A descriptor that one thread can make readable for another one that waits in `ppoll`.

@@ -23,18 +23,21 @@ mod futex;
 mod host;
 mod limits;
 mod mapping;
+mod named;
+mod packets;
 mod poll;
 mod robust;
+mod sealed;
 mod segment;
 mod spawn;
 
 pub(crate) use arena::Arena;
 pub(crate) use cgroup::OomKills;
 pub(crate) use clock::{Deadline, deadline_after, instant_at, monotonic_ns};
-pub(crate) use control::{ControlSocket, pair as control_pair};
+pub(crate) use control::{ControlSocket, is_refused_for_now, pair as control_pair};
 pub(crate) use descriptors::{
     Doorbell, PIPE_LEN, Pipe, duplicate_beside, enlarge_pipe, fork_of, is_lack_of_descriptors,
-    is_open, null, pipe, read, readable, write,
+    is_open, null, pipe, read, read_to_end_of, readable, write, write_both,
 };
 pub(crate) use futex::{futex_wait, futex_wake_all};
 pub(crate) use host::{
@@ -49,7 +52,16 @@ pub(crate) use limits::{
     set_niceness,
 };
 pub(crate) use mapping::SharedPage;
-pub(crate) use poll::{Poller, Ready, wait_for, wait_for_hangup};
+pub(crate) use named::{NamedFile, remove_abandoned, unlink_named};
+pub(crate) use packets::{
+    MAX_BESIDE, has_ended, is_gone, is_packet_socket, longest_packet, packet_pair, receive_packet,
+    send_packet,
+};
+pub(crate) use poll::{
+    Poller, Ready, wait_among, wait_for, wait_for_hangup, wait_for_hangup_until,
+    wait_for_room_until,
+};
 pub(crate) use robust::{Header, Held, LockedMapping, MutexError, Owner};
+pub(crate) use sealed::{SealedBytes, seal, unsealed_file};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};

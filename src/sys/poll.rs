@@ -4,7 +4,8 @@
 //! besides `epoll_wait` to sleep. (The `polling` crate sets a timer descriptor before each wait.)
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 use smallvec::SmallVec;
 
 use super::descriptors::{Doorbell, off_standard};
+use crate::primitives::plain::{Mutex, lock};
 
 /// What a [`Poller`] saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub(crate) struct Ready {
 pub(crate) struct Poller {
     epoll: OwnedFd,
     bell: Doorbell,
+    alarms: Mutex<Vec<(Instant, u64)>>,
+    /// Whether there are any.
+    has_alarms: AtomicBool,
 }
 
 /// The bell's key; no descriptor is added with it.
@@ -36,6 +41,8 @@ impl Poller {
         let poller = Self {
             epoll: off_standard(epoll::create(CreateFlags::CLOEXEC)?)?,
             bell: Doorbell::new()?,
+            alarms: Mutex::new(Vec::new()),
+            has_alarms: AtomicBool::new(false),
         };
         epoll::add(
             &poller.epoll,
@@ -66,6 +73,14 @@ impl Poller {
         self.modify(fd, key, EventFlags::OUT | EventFlags::ONESHOT)
     }
 
+    /// Reports once that `fd` can be read, or written, of those asked for.
+    pub(crate) fn arm(&self, fd: impl AsFd, key: u64, reads: bool, writes: bool) -> io::Result<()> {
+        let mut flags = EventFlags::ONESHOT;
+        flags.set(EventFlags::IN, reads);
+        flags.set(EventFlags::OUT, writes);
+        self.modify(fd, key, flags)
+    }
+
     /// Makes it silent, but for a hang-up, which epoll reports (once) whatever it was asked for.
     pub(crate) fn disarm(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
         self.modify(fd, key, EventFlags::ONESHOT)
@@ -91,9 +106,41 @@ impl Poller {
         self.bell.ring();
     }
 
-    /// Waits until something is ready, the deadline passes or [`Poller::notify`] is called.
+    /// Reports a key once, at this moment: for what no descriptor tells of.
+    pub(crate) fn alarm(&self, at: Instant, key: u64) {
+        lock(&self.alarms).push((at, key));
+        // Whoever does not see it yet is woken, and looks again.
+        self.has_alarms.store(true, Ordering::SeqCst);
+        self.notify();
+    }
+
+    /// Takes out what is due, and says when the next one is.
+    fn take_due(&self, ready: &mut Vec<Ready>) -> Option<Instant> {
+        if !self.has_alarms.load(Ordering::SeqCst) {
+            return None;
+        }
+        let mut alarms = lock(&self.alarms);
+        let now = Instant::now();
+        alarms.retain(|(at, key)| {
+            let is_due = *at <= now;
+            if is_due {
+                ready.push(Ready { key: *key });
+            }
+            !is_due
+        });
+        self.has_alarms.store(!alarms.is_empty(), Ordering::SeqCst);
+        alarms.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Waits until something is ready, the deadline passes, an alarm is due or [`Poller::notify`] is called.
     pub(crate) fn wait(&self, ready: &mut Vec<Ready>, deadline: Option<Instant>) -> io::Result<()> {
         ready.clear();
+        let alarm = self.take_due(ready);
+        let deadline = match ready.is_empty() {
+            true => [deadline, alarm].into_iter().flatten().min(),
+            // What else is ready comes along.
+            false => Some(Instant::now()),
+        };
         let mut events = [epoll::Event {
             flags: EventFlags::empty(),
             data: EventData::new_u64(0),
@@ -139,6 +186,58 @@ pub(crate) fn wait_for(fds: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io:
         .sum())
 }
 
+/// Waits until one or more of any number of descriptors can be read or have lost their other end, and
+/// says of each whether it is one of those; none is when the deadline has passed. One descriptor may
+/// stand there several times.
+pub(crate) fn wait_among(
+    fds: &[BorrowedFd<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<Vec<bool>> {
+    // Each once: the system takes no longer list than one of all descriptors that may be open.
+    let mut each: Vec<BorrowedFd<'_>> = fds.to_vec();
+    each.sort_unstable_by_key(AsRawFd::as_raw_fd);
+    each.dedup_by_key(|fd| fd.as_raw_fd());
+    let mut list: Vec<PollFd<'_>> = each
+        .iter()
+        .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+        .collect();
+    loop {
+        let timeout = deadline.map(time_left);
+        match poll(&mut list, timeout.as_ref()) {
+            Ok(0) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+            Ok(_) => break,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if list.iter().any(|fd| fd.revents().contains(PollFlags::NVAL)) {
+        return Err(Errno::BADF.into());
+    }
+    let is_ready = |fd: &BorrowedFd<'_>| {
+        let place = each.binary_search_by_key(&fd.as_raw_fd(), AsRawFd::as_raw_fd);
+        place.is_ok_and(|place| !list[place].revents().is_empty())
+    };
+    Ok(fds.iter().map(is_ready).collect())
+}
+
+/// Waits until a descriptor can be written to, or never can again; false when the deadline passed
+/// first.
+pub(crate) fn wait_for_room_until(
+    fd: BorrowedFd<'_>,
+    deadline: Option<Instant>,
+) -> io::Result<bool> {
+    let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    loop {
+        let timeout = deadline.map(time_left);
+        match poll(&mut list, timeout.as_ref()) {
+            Ok(0) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+            Ok(count) => return Ok(count > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Waits until a descriptor can be written to, or never can again.
 pub(crate) fn wait_for_room(fd: BorrowedFd<'_>) {
     let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
@@ -153,6 +252,18 @@ pub(crate) fn wait_for_hangup(fd: BorrowedFd<'_>, process: Option<BorrowedFd<'_>
     while let Err(Errno::INTR) = poll(&mut list, None) {}
 }
 
+/// The same, until a deadline passes.
+pub(crate) fn wait_for_hangup_until(fd: BorrowedFd<'_>, deadline: Instant) {
+    let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+    loop {
+        let timeout = time_left(deadline);
+        match poll(&mut list, Some(&timeout)) {
+            Err(Errno::INTR) => {}
+            _ => return,
+        }
+    }
+}
+
 fn time_left(deadline: Instant) -> Timespec {
     let left = deadline.saturating_duration_since(Instant::now());
     // A day is as good as for ever, since the caller looks again; and `epoll_wait`, which old kernels
@@ -161,5 +272,25 @@ fn time_left(deadline: Instant) -> Timespec {
     Timespec {
         tv_sec: left.as_secs() as i64,
         tv_nsec: i64::from(left.subsec_nanos()),
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_reported_once_and_never_early() {
+        let poller = Poller::new().unwrap();
+        let mut ready = Vec::new();
+        let at = Instant::now() + Duration::from_millis(20);
+        poller.alarm(at, 7);
+        while ready.is_empty() {
+            poller.wait(&mut ready, None).unwrap();
+        }
+        assert!(Instant::now() >= at);
+        assert_eq!(ready, [Ready { key: 7 }]);
+        poller.wait(&mut ready, Some(Instant::now())).unwrap();
+        assert!(ready.is_empty());
     }
 }

@@ -47,6 +47,13 @@ pub(crate) struct OutOfRange {
     size: usize,
 }
 
+impl OutOfRange {
+    /// Offset, length, and the size of the memory.
+    pub(crate) fn parts(self) -> (usize, usize, usize) {
+        (self.offset, self.len, self.size)
+    }
+}
+
 /// A mapping of memory that processes share; unmapped on drop.
 pub(crate) struct Mapping {
     start: NonNull<u8>,
@@ -157,18 +164,21 @@ impl Mapping {
     }
 
     /// A word of the memory.
+    #[allow(dead_code, reason = "the short form of `atomics_at`")]
     #[inline]
     pub(crate) fn u32_at(&self, offset: usize) -> Result<&AtomicU32, OutOfRange> {
         self.atomic_at(offset)
     }
 
     /// A long word of the memory.
+    #[allow(dead_code, reason = "the short form of `atomics_at`")]
     #[inline]
     pub(crate) fn u64_at(&self, offset: usize) -> Result<&AtomicU64, OutOfRange> {
         self.atomic_at(offset)
     }
 
     /// An atomic in the memory, at an offset that it is aligned at.
+    #[allow(dead_code, reason = "the short form of `atomics_at`")]
     #[inline]
     pub(crate) fn atomic_at<A: SharedAtomic>(&self, offset: usize) -> Result<&A, OutOfRange> {
         let place = self.aligned::<A>(offset, 1)?;
@@ -187,6 +197,13 @@ impl Mapping {
         let place = self.aligned::<A>(offset, count)?;
         // SAFETY: as in `atomic_at`, for all of them; the mapping is no longer than `isize::MAX`, as none is.
         Ok(unsafe { std::slice::from_raw_parts(place, count) })
+    }
+
+    /// All of the memory as atomics, as many as fit.
+    #[inline]
+    pub(crate) fn atomics<A: SharedAtomic>(&self) -> &[A] {
+        self.atomics_at(0, self.len / size_of::<A>())
+            .unwrap_or_default()
     }
 
     #[inline]

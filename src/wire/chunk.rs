@@ -51,6 +51,15 @@ pub(crate) enum ItemOutcome<'a> {
     Cancelled,
 }
 
+/// Consecutive items of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartRun<'a> {
+    /// So many that have results.
+    Values(u32),
+    /// One that has none.
+    Other(ItemOutcome<'a>),
+}
+
 const VALUE: u8 = 0;
 const FAILURE: u8 = 1;
 const CANCELLED: u8 = 2;
@@ -69,6 +78,12 @@ impl<'a> ChunkWriter<'a> {
         self.items.push(args);
     }
 
+    /// Appends so many items that have been put one behind the other, each with its length in front.
+    pub(crate) fn push_all(&mut self, count: u32, items: &[u8]) {
+        self.items.out.extend_from_slice(items);
+        self.items.count += count;
+    }
+
     /// How many items there are.
     pub(crate) fn count(&self) -> u32 {
         self.items.count
@@ -78,6 +93,43 @@ impl<'a> ChunkWriter<'a> {
     pub(crate) fn finish(self) {
         self.items.finish();
     }
+}
+
+/// Begins an item of a chunk at the end of `out`: its encoded arguments are to be appended.
+#[inline]
+pub(crate) fn begin_item(out: &mut Vec<u8>) -> ItemStart {
+    out.push(0);
+    ItemStart(out.len() - 1)
+}
+
+/// Where an item begins, with its length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ItemStart(usize);
+
+impl ItemStart {
+    /// Completes the item.
+    #[inline]
+    pub(crate) fn finish(self, out: &mut Vec<u8>) {
+        let len = out.len() - self.0 - 1;
+        put_varint(len as u64, self.0, out);
+    }
+
+    /// How many bytes stand before it.
+    pub(crate) fn at(self) -> usize {
+        self.0
+    }
+
+    /// Takes back what there is of it.
+    pub(crate) fn forget(self, out: &mut Vec<u8>) {
+        out.truncate(self.0);
+    }
+}
+
+/// The first of items that stand one behind the other, each with its length in front; and what follows it.
+pub(crate) fn first_item(items: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = items;
+    let item = take_bytes(&mut rest).ok()?;
+    Some((item, rest))
 }
 
 impl<'a> ChunkReader<'a> {
@@ -202,6 +254,27 @@ impl<'a> PartReader<'a> {
         self.rest.len()
     }
 
+    /// The next items that can be told of together.
+    pub(crate) fn next_run(&mut self) -> Option<PartRun<'a>> {
+        let mut values = 0;
+        while self.left > 0 {
+            let mut rest = self.rest;
+            let outcome = take_outcome(&mut rest).ok()?;
+            let is_value = matches!(outcome, ItemOutcome::Value(_));
+            if !is_value && values > 0 {
+                break;
+            }
+            self.rest = rest;
+            self.left -= 1;
+            self.index += 1;
+            if !is_value {
+                return Some(PartRun::Other(outcome));
+            }
+            values += 1;
+        }
+        (values > 0).then_some(PartRun::Values(values))
+    }
+
     /// How many items are to come.
     pub(crate) fn left(&self) -> u32 {
         self.left
@@ -263,6 +336,7 @@ impl<'a> Items<'a> {
 }
 
 /// Puts a number where one byte was reserved for it.
+#[inline]
 fn put_varint(value: u64, at: usize, out: &mut Vec<u8>) {
     if value < 0x80 {
         out[at] = value as u8;
@@ -293,7 +367,29 @@ fn take_count(bytes: &mut &[u8], min_len: usize) -> Result<u32, CodecError> {
     Ok(count)
 }
 
+/// The result that stands at this place of a part's items, and where it ends; `None` if there is none.
+#[inline]
+pub(crate) fn value_at(payload: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let mut rest = payload.get(at..)?;
+    match take_outcome(&mut rest) {
+        Ok(ItemOutcome::Value(bytes)) => Some((bytes, payload.len() - rest.len())),
+        _ => None,
+    }
+}
+
+#[inline]
 fn take_outcome<'a>(bytes: &mut &'a [u8]) -> Result<ItemOutcome<'a>, CodecError> {
+    // The common case: a short result.
+    if let [VALUE, len @ 0..0x80, rest @ ..] = *bytes
+        && let Some((value, rest)) = rest.split_at_checked(usize::from(*len))
+    {
+        *bytes = rest;
+        return Ok(ItemOutcome::Value(value));
+    }
+    take_any_outcome(bytes)
+}
+
+fn take_any_outcome<'a>(bytes: &mut &'a [u8]) -> Result<ItemOutcome<'a>, CodecError> {
     let Some((&tag, mut rest)) = bytes.split_first() else {
         return Err(CodecError::new("the bytes end before the value does"));
     };

@@ -1,6 +1,8 @@
 //! Values to payloads and back: postcard, with a short cut for bytes.
 
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use postcard::{Deserializer, de_flavors, ser_flavors};
@@ -19,6 +21,18 @@ const MAX_STACK: usize = 512 * 1024;
 /// stack (a `Deserialize` that runs on one of its own, or locals that a sanitizer moved to the
 /// heap), and says nothing.
 const OTHER_STACK: usize = 64 * 1024 * 1024;
+
+thread_local! {
+    /// Why a type of this crate last refused a value of its own; see [`refusal`].
+    static REFUSAL: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// What a `Serialize` or `Deserialize` of this crate says when it refuses a value. postcard drops
+/// what serde's `custom` is given; this text is in the error of [`encode`] or [`decode`] all the same.
+pub(crate) fn refusal(why: &'static str) -> &'static str {
+    REFUSAL.set(Some(why));
+    why
+}
 
 /// Why a value was not encoded, or bytes not decoded.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,6 +66,11 @@ impl From<postcard::Error> for CodecError {
     #[cold]
     fn from(error: postcard::Error) -> Self {
         use postcard::Error as E;
+        if let E::SerdeSerCustom | E::SerdeDeCustom = error
+            && let Some(why) = REFUSAL.take()
+        {
+            return Self::new(why);
+        }
         Self::new(match error {
             E::WontImplement | E::NotYetImplemented => {
                 "its type needs a format that describes itself (untagged, internally tagged and flattened types do)"
@@ -85,13 +104,14 @@ pub(crate) fn encode<T: Serialize + 'static>(
     value: &T,
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    if let Some(bytes) = (value as &dyn Any).downcast_ref::<Vec<u8>>() {
+    if let Some(bytes) = as_bytes(value) {
         out.reserve(bytes.len() + MAX_VARINT);
         push_varint(bytes.len() as u64, out);
         out.extend_from_slice(bytes);
         return Ok(());
     }
     let start = out.len();
+    REFUSAL.set(None);
     postcard::serialize_with_flavor(value, Output(out)).map_err(|error| {
         out.truncate(start);
         error.into()
@@ -111,17 +131,14 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(mut bytes: &[u8]) -> Result<
 pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
     bytes: &mut &[u8],
 ) -> Result<T, CodecError> {
-    if TypeId::of::<T>() == TypeId::of::<Vec<u8>>() {
-        // The way to say "T is Vec<u8>" in safe code: a place of type T that turns out to be one of
-        // type Vec<u8>.
-        let mut value: Option<T> = None;
-        if let Some(value) = (&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
-            *value = Some(take_bytes(bytes)?.to_vec());
-        }
-        if let Some(value) = value {
+    if are_bytes::<T>() {
+        let mut rest = *bytes;
+        if let Some(value) = from_bytes(take_bytes(&mut rest)?.to_vec()) {
+            *bytes = rest;
             return Ok(value);
         }
     }
+    REFUSAL.set(None);
     let mut deserializer = Deserializer::from_flavor(Input {
         rest: bytes,
         stack: stack_position(),
@@ -131,22 +148,104 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
     Ok(value)
 }
 
+/// Appends a value that is all of a payload, or of an item in one: as [`encode`], but for a `Vec<u8>`,
+/// which is its own bytes, with no length in front.
+#[inline]
+pub(crate) fn encode_whole<T: Serialize + 'static>(
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    if let Some(bytes) = as_bytes(value) {
+        out.extend_from_slice(bytes);
+        return Ok(());
+    }
+    encode(value, out)
+}
+
+/// The same of a value that is not needed any more: many bytes become `out`, where nothing stands in
+/// that, and are not copied.
+#[inline]
+pub(crate) fn encode_owned<T: Serialize + 'static>(
+    value: T,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let mut value = Some(value);
+    if out.is_empty()
+        && let Some(bytes) = (&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>()
+        && let Some(bytes) = bytes.take_if(|bytes| bytes.len() >= MANY)
+    {
+        *out = bytes;
+        return Ok(());
+    }
+    value.map_or(Ok(()), |value| encode_whole(&value, out))
+}
+
+/// What [`encode_whole`] has made of a value; bytes that are given away become the value.
+#[inline]
+pub(crate) fn decode_whole<'a, T: DeserializeOwned + 'static>(
+    bytes: impl Into<Cow<'a, [u8]>>,
+) -> Result<T, CodecError> {
+    let bytes = bytes.into();
+    if !are_bytes::<T>() {
+        return decode(&bytes);
+    }
+    from_bytes(bytes.into_owned()).ok_or_else(|| CodecError::new("bytes are no bytes"))
+}
+
+/// Fewer bytes than these are copied into memory that is there already, rather than to have memory of
+/// their own.
+const MANY: usize = 4096;
+
+/// Whether `T` is `Vec<u8>`.
+#[inline]
+fn are_bytes<T: 'static>() -> bool {
+    TypeId::of::<T>() == TypeId::of::<Vec<u8>>()
+}
+
+#[inline]
+fn as_bytes<T: 'static>(value: &T) -> Option<&Vec<u8>> {
+    (value as &dyn Any).downcast_ref()
+}
+
+/// Always some, where [`are_bytes`]: a place of type `T` that turns out to be one of type `Vec<u8>`.
+#[inline]
+fn from_bytes<T: 'static>(bytes: Vec<u8>) -> Option<T> {
+    let mut value: Option<T> = None;
+    *(&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>()? = Some(bytes);
+    value
+}
+
 /// Whether an encoded [`Result`] is an `Err`: the second of its variants.
 #[inline]
 pub(crate) fn is_err(encoded: &[u8]) -> bool {
     encoded.first() == Some(&1)
 }
 
-/// Appends the index of the function that a task runs. Its encoded arguments follow.
+/// How many bytes the index of the function that a task runs takes, behind its encoded arguments: at
+/// the end, so that neither side has to move arguments for it.
+pub(crate) const FUNCTION_LEN: usize = 4;
+
+/// Those bytes.
 #[inline]
-pub(crate) fn encode_function(index: u32, out: &mut Vec<u8>) {
-    push_varint(index.into(), out);
+pub(crate) fn encode_function(index: u32) -> [u8; FUNCTION_LEN] {
+    index.to_le_bytes()
 }
 
-/// The index of the function that a task runs; `bytes` is its encoded arguments afterwards.
+/// Takes the payload of a task apart: the index of its function, and its encoded arguments.
 #[inline]
-pub(crate) fn decode_function(bytes: &mut &[u8]) -> Result<u32, CodecError> {
-    take_varint_u32(bytes)
+pub(crate) fn split_function(payload: Cow<'_, [u8]>) -> Result<(u32, Cow<'_, [u8]>), CodecError> {
+    let Some((arguments, function)) = payload.split_last_chunk::<FUNCTION_LEN>() else {
+        return Err(postcard::Error::DeserializeUnexpectedEnd.into());
+    };
+    let (function, len) = (u32::from_le_bytes(*function), arguments.len());
+    let arguments = match payload {
+        Cow::Borrowed(payload) => Cow::Borrowed(&payload[..len]),
+        Cow::Owned(mut payload) => {
+            payload.truncate(len);
+            Cow::Owned(payload)
+        }
+    };
+    Ok((function, arguments))
 }
 
 /// The longest that an encoded `u64` can be.

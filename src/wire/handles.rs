@@ -6,19 +6,21 @@
 //! since a number means nothing in another process.
 //!
 //! The protocol, on each thread: `collect` and `provide` open a scope around the encoding or
-//! decoding of one payload, and put the scope around it back at their end, also after a panic: a
+//! decoding of one payload, and leave the one around it as it was, also after a panic: a
 //! `Serialize` of a user's may submit a task of its own. A payload can be decoded several times,
 //! and each time its values share the descriptors.
 //!
 //! [collects]: collect
 //! [provides]: provide
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use super::codec::refusal;
 
 /// The most descriptors that one payload can have: what a frame's header can say.
 pub(crate) const MAX_HANDLES: usize = u16::MAX as usize;
@@ -26,7 +28,8 @@ pub(crate) const MAX_HANDLES: usize = u16::MAX as usize;
 /// The descriptors beside one payload, in the order of their places. Cheap to clone, and as large as
 /// a pointer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Handles(Option<Arc<Vec<Arc<OwnedFd>>>>);
+// `pub` because what a registered function is asked names it; nothing outside can.
+pub struct Handles(Option<Arc<Vec<Arc<OwnedFd>>>>);
 
 impl Handles {
     /// Of descriptors that came beside a payload.
@@ -38,52 +41,157 @@ impl Handles {
         self.0.is_none()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> u16 {
+        // No more than `MAX_HANDLES` are ever put together.
+        self.as_slice().len() as u16
+    }
+
     pub(crate) fn as_slice(&self) -> &[Arc<OwnedFd>] {
         self.0.as_ref().map_or(&[], |descriptors| descriptors)
     }
 }
 
+// Nearly all payloads have none: a scope costs them two counters. Whatever needs a destructor is touched only by a value that
+// has a descriptor.
 thread_local! {
-    /// What the payload that is being encoded has so far; `None` outside of a scope.
-    static OUTGOING: RefCell<Option<Vec<Arc<OwnedFd>>>> = const { RefCell::new(None) };
-    /// What came beside the payload that is being decoded; `None` outside of a scope.
-    static INCOMING: RefCell<Option<Handles>> = const { RefCell::new(None) };
+    /// How many payloads are being encoded, one within the other.
+    static ENCODING: Cell<u32> = const { Cell::new(0) };
+    /// The innermost of them that has descriptors; 0 if none has.
+    static FOUND_IN: Cell<u32> = const { Cell::new(0) };
+    /// Those, each with the number of its payload, in ascending order.
+    static FOUND: RefCell<Vec<(u32, Arc<OwnedFd>)>> = const { RefCell::new(Vec::new()) };
+    /// How many payloads are being decoded, one within the other.
+    static DECODING: Cell<u32> = const { Cell::new(0) };
+    /// What came beside those that have something beside them, each with the number of its payload.
+    static CAME: RefCell<Vec<(u32, Handles)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Puts back on drop what was there before.
-struct Outgoing(Option<Vec<Arc<OwnedFd>>>);
+/// A payload that is being encoded, until dropped.
+struct Encoding(u32);
 
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        drop(OUTGOING.replace(self.0.take()));
+impl Encoding {
+    #[inline]
+    fn begin() -> Self {
+        let number = ENCODING.get() + 1;
+        ENCODING.set(number);
+        Self(number)
+    }
+
+    /// The descriptors of its values so far, which are taken out.
+    #[inline]
+    fn take(&self) -> Handles {
+        match FOUND_IN.get() == self.0 {
+            true => self.take_found(),
+            false => Handles::default(),
+        }
+    }
+
+    #[cold]
+    fn take_found(&self) -> Handles {
+        let own = FOUND.with_borrow_mut(|found| {
+            let first = found.partition_point(|(number, _)| *number < self.0);
+            let own = found.split_off(first);
+            FOUND_IN.set(found.last().map_or(0, |(number, _)| *number));
+            own
+        });
+        Handles::new(own.into_iter().map(|(_, descriptor)| descriptor).collect())
     }
 }
 
-struct Incoming(Option<Handles>);
-
-impl Drop for Incoming {
+impl Drop for Encoding {
+    #[inline]
     fn drop(&mut self) {
-        drop(INCOMING.replace(self.0.take()));
+        drop(self.take());
+        ENCODING.set(self.0 - 1);
+    }
+}
+
+/// A payload that is being decoded, until dropped.
+struct Decoding {
+    number: u32,
+    has_some: bool,
+}
+
+impl Decoding {
+    #[inline]
+    fn begin(handles: &Handles) -> Self {
+        let number = DECODING.get() + 1;
+        let has_some = !handles.is_empty();
+        if has_some {
+            CAME.with_borrow_mut(|came| came.push((number, handles.clone())));
+        }
+        DECODING.set(number);
+        Self { number, has_some }
+    }
+}
+
+impl Drop for Decoding {
+    #[inline]
+    fn drop(&mut self) {
+        DECODING.set(self.number - 1);
+        if self.has_some {
+            // Dropped when it is not borrowed any more.
+            let _own = CAME.with_borrow_mut(Vec::pop);
+        }
     }
 }
 
 /// Encodes one payload with `encode`, and gives back the descriptors of its values.
 #[inline]
 pub(crate) fn collect<R>(encode: impl FnOnce() -> R) -> (R, Handles) {
-    let scope = Outgoing(OUTGOING.replace(Some(Vec::new())));
+    let scope = Encoding::begin();
     let encoded = encode();
-    let collected = OUTGOING.replace(None).unwrap_or_default();
-    drop(scope);
-    (encoded, Handles::new(collected))
+    let handles = scope.take();
+    (encoded, handles)
 }
 
 /// Decodes one payload with `decode`, whose values take their descriptors from `handles`.
 #[inline]
 pub(crate) fn provide<R>(handles: &Handles, decode: impl FnOnce() -> R) -> R {
-    let scope = Incoming(INCOMING.replace(Some(handles.clone())));
+    let scope = Decoding::begin(handles);
     let decoded = decode();
     drop(scope);
     decoded
+}
+
+/// The place of a descriptor among those of the payload that is being encoded.
+fn place_of(descriptor: &Arc<OwnedFd>) -> Result<u16, &'static str> {
+    let number = ENCODING.get();
+    if number == 0 {
+        return Err(
+            "it holds a descriptor, which travels only as an argument or result of a task, or through a `Connection`",
+        );
+    }
+    FOUND.with_borrow_mut(|found| {
+        // From the end: those of this payload are there, and a value that shares a descriptor most often stands near the other.
+        let known = found
+            .iter()
+            .rposition(|(of, known)| *of == number && Arc::ptr_eq(known, descriptor));
+        let first = found.partition_point(|(of, _)| *of < number);
+        let place = known.unwrap_or(found.len()) - first;
+        if place >= MAX_HANDLES {
+            return Err("more than 65535 descriptors travel at once");
+        }
+        if known.is_none() {
+            found.push((number, descriptor.clone()));
+            FOUND_IN.set(number);
+        }
+        Ok(place as u16)
+    })
+}
+
+/// The descriptor at a place beside the payload that is being decoded.
+fn descriptor_at(place: u16) -> Result<Arc<OwnedFd>, &'static str> {
+    let number = DECODING.get();
+    if number == 0 {
+        return Err("it holds a descriptor, and none can come here");
+    }
+    let found = CAME.with_borrow(|came| {
+        let (_, handles) = came.last().filter(|(of, _)| *of == number)?;
+        handles.as_slice().get(usize::from(place)).cloned()
+    });
+    found.ok_or("a descriptor was named that did not come along")
 }
 
 /// A descriptor as a serde value: it encodes as its place beside the payload. The same descriptor
@@ -92,7 +200,19 @@ pub(crate) fn provide<R>(handles: &Handles, decode: impl FnOnce() -> R) -> R {
 pub(crate) struct Handle(Arc<OwnedFd>);
 
 impl Handle {
+    /// The descriptor, which is duplicated if others share it.
+    pub(crate) fn into_owned(self) -> std::io::Result<OwnedFd> {
+        match Arc::try_unwrap(self.0) {
+            Ok(descriptor) => Ok(descriptor),
+            Err(shared) => shared.try_clone(),
+        }
+    }
+
     /// Whether both are the same descriptor of this process.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "for values that share a descriptor")
+    )]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -118,38 +238,16 @@ impl fmt::Debug for Handle {
 
 impl Serialize for Handle {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let place = OUTGOING.with_borrow_mut(|outgoing| {
-            let outgoing = outgoing.as_mut().ok_or(
-                "it holds a descriptor, which travels only as an argument or result of a task, or through a `Connection`",
-            )?;
-            // From the end: a value that shares a descriptor most often stands near the other.
-            let known = outgoing.iter().rposition(|known| Arc::ptr_eq(known, &self.0));
-            let place = known.unwrap_or(outgoing.len());
-            if place >= MAX_HANDLES {
-                return Err("more than 65535 descriptors travel at once");
-            }
-            if known.is_none() {
-                outgoing.push(self.0.clone());
-            }
-            Ok(place as u16)
-        });
-        place.map_err(ser::Error::custom)?.serialize(serializer)
+        let place = place_of(&self.0).map_err(|why| ser::Error::custom(refusal(why)))?;
+        place.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Handle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let place = u16::deserialize(deserializer)?;
-        let handle = INCOMING.with_borrow(|incoming| {
-            let incoming = incoming
-                .as_ref()
-                .ok_or("it holds a descriptor, and none can come here")?;
-            let handle = incoming.as_slice().get(usize::from(place));
-            handle
-                .cloned()
-                .ok_or("a descriptor was named that did not come along")
-        });
-        handle.map(Self).map_err(de::Error::custom)
+        let descriptor = descriptor_at(place).map_err(|why| de::Error::custom(refusal(why)))?;
+        Ok(Self(descriptor))
     }
 }
 
@@ -181,7 +279,8 @@ mod tests {
     #[test]
     fn a_descriptor_is_refused_where_it_cannot_travel() {
         let mut bytes = Vec::new();
-        assert!(encode(&null(), &mut bytes).is_err());
+        let refused = encode(&null(), &mut bytes).unwrap_err().to_string();
+        assert!(refused.contains("descriptor"), "{refused}");
         assert!(bytes.is_empty());
         assert!(
             serde_json::to_string(&null())
@@ -189,7 +288,8 @@ mod tests {
                 .to_string()
                 .contains("descriptor")
         );
-        assert!(decode::<Handle>(&[0]).is_err());
+        let refused = decode::<Handle>(&[0]).unwrap_err().to_string();
+        assert!(refused.contains("none can come here"), "{refused}");
     }
 
     #[test]

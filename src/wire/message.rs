@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{self, CodecError};
 use super::record::Wanted;
-use crate::error::{Panic, TaskError};
+use crate::error::{Panic, TaskError, Travelling};
 
 /// The version of everything in `docs/wire-format.md`. Driver and worker are the same build, so
 /// there is nothing to negotiate: another version is refused.
-pub(crate) const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 3;
 
 /// What goes up the control socket from a process that was started as a worker and came to an
 /// executor of its own before it came to `init()`.
@@ -108,6 +108,11 @@ pub(crate) enum TaskFailure {
     ResultTooLarge {
         size: u64,
     },
+    /// Of the descriptors beside the arguments, not all have come; the function was not called.
+    DescriptorsLost {
+        announced: u16,
+        came: u16,
+    },
 }
 
 impl Setup {
@@ -154,7 +159,7 @@ impl TaskFailure {
                 .flatten()
                 .collect(),
             Self::ArgumentNotDecoded(message) | Self::ResultNotEncoded(message) => vec![message],
-            Self::ResultTooLarge { .. } => Vec::new(),
+            Self::ResultTooLarge { .. } | Self::DescriptorsLost { .. } => Vec::new(),
         };
         let Some(longest) = texts
             .into_iter()
@@ -199,6 +204,12 @@ impl TaskFailure {
                 function,
                 size,
                 max_frame,
+            },
+            Self::DescriptorsLost { announced, came } => TaskError::DescriptorsLost {
+                function,
+                of: Travelling::Arguments,
+                announced,
+                came,
             },
         }
     }

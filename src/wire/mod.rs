@@ -4,18 +4,26 @@
 //! come from a process that is not well: nothing panics, nothing is allocated for lengths that are
 //! only claimed, and what is left over after a value is an error.
 
+mod beside;
 mod chunk;
 mod codec;
+mod encoded;
 pub(crate) mod handles;
 mod message;
 mod record;
 
+pub(crate) use beside::{Arrived, Arriving, Beside};
 #[cfg(test)]
 pub(crate) use chunk::PartItem;
-pub(crate) use chunk::{ChunkReader, ChunkWriter, ItemOutcome, PartReader, PartWriter, part_of};
-pub(crate) use codec::{
-    CodecError, decode, decode_function, decode_prefix, encode, encode_function, is_err,
+pub(crate) use chunk::{
+    ChunkReader, ChunkWriter, ItemOutcome, ItemStart, PartReader, PartRun, PartWriter, begin_item,
+    first_item, part_of, value_at,
 };
+pub(crate) use codec::{
+    CodecError, FUNCTION_LEN, decode, decode_prefix, decode_whole, encode, encode_function,
+    encode_owned, encode_whole, is_err, refusal, split_function,
+};
+pub(crate) use encoded::Encoded;
 pub(crate) use handles::{Handle, Handles};
 pub(crate) use message::{
     BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, Setup, TaskFailure,

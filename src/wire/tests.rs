@@ -65,12 +65,12 @@ fn hello() -> Hello {
 fn messages_are_pinned() {
     golden::check(
         &bytes_of(&setup()),
-        "02 ef9bafcdf8acd19101 02 01 8080808004 01 00 02 0a 01 01 01 00 01 02 00 \
+        "03 ef9bafcdf8acd19101 02 01 8080808004 01 00 02 0a 01 01 01 00 01 02 00 \
          01 8080808004 00 01 40 01 00 01 09 02 00 03 01 04 2f746d70",
     );
     golden::check(
         &bytes_of(&hello()),
-        "02 ac02 01 06 6170703a3a66 07 e724 01 01 02 03 08 05 ac02 01",
+        "03 ac02 01 06 6170703a3a66 07 e724 01 01 02 03 08 05 ac02 01",
     );
     let panicked = TaskFailure::Panicked {
         message: "no".to_owned(),
@@ -90,16 +90,25 @@ fn messages_are_pinned() {
         &bytes_of(&TaskFailure::ResultTooLarge { size: 1 << 32 }),
         "03 8080808010",
     );
+    let lost = TaskFailure::DescriptorsLost {
+        announced: 300,
+        came: 7,
+    };
+    golden::check(&bytes_of(&lost), "04 ac02 07");
 }
 
 #[test]
 fn payloads_of_tasks_chunks_and_parts_are_pinned() {
     let mut task = Vec::new();
-    encode_function(300, &mut task);
     encode(&"hi".to_owned(), &mut task).unwrap();
     encode(&vec![1u8, 2, 3], &mut task).unwrap();
     encode(&-2i32, &mut task).unwrap();
-    golden::check(&task, "ac02 02 6869 03 010203 03");
+    task.extend(encode_function(300));
+    golden::check(&task, "02 6869 03 010203 03 2c010000");
+    let mut task = Vec::new();
+    encode_whole(&vec![1u8, 2, 3], &mut task).unwrap();
+    task.extend(encode_function(300));
+    golden::check(&task, "010203 2c010000");
 
     let mut chunk = Vec::new();
     let mut writer = ChunkWriter::new(4, &mut chunk);
@@ -204,12 +213,12 @@ fn another_version_of_the_protocol_is_refused_by_its_number() {
     let error = Setup::decode(&[1, 0xff]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "protocol 1 is spoken, this build knows 2"
+        "protocol 1 is spoken, this build knows 3"
     );
     let error = Hello::decode(&[0]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "protocol 0 is spoken, this build knows 2"
+        "protocol 0 is spoken, this build knows 3"
     );
 }
 
@@ -485,6 +494,8 @@ fn any_failure() -> impl Strategy<Value = TaskFailure> {
         text().prop_map(TaskFailure::ArgumentNotDecoded),
         text().prop_map(TaskFailure::ResultNotEncoded),
         any::<u64>().prop_map(|size| TaskFailure::ResultTooLarge { size }),
+        any::<(u16, u16)>()
+            .prop_map(|(announced, came)| TaskFailure::DescriptorsLost { announced, came }),
     ]
 }
 
@@ -595,13 +606,29 @@ proptest! {
     }
 
     #[test]
-    fn a_number_of_a_function_comes_back(index: u32) {
-        let mut bytes = Vec::new();
-        encode_function(index, &mut bytes);
-        prop_assert_eq!(&bytes, &postcard::to_stdvec(&index).unwrap());
-        let mut rest = &bytes[..];
-        prop_assert_eq!(decode_function(&mut rest), Ok(index));
-        prop_assert!(rest.is_empty());
+    fn a_number_of_a_function_comes_back(index: u32, mut bytes in vec(any::<u8>(), 0..20)) {
+        let arguments = bytes.clone();
+        bytes.extend(encode_function(index));
+        prop_assert!(split_function(bytes[..].into()).unwrap() == (index, arguments.as_slice().into()));
+        prop_assert!(split_function(bytes.into()).unwrap() == (index, arguments.into()));
+    }
+
+    #[test]
+    fn a_whole_value_comes_back(bytes in vec(any::<u8>(), 0..10_000), text: String) {
+        let mut whole = Vec::new();
+        encode_whole(&bytes, &mut whole).unwrap();
+        prop_assert_eq!(&whole, &bytes);
+        prop_assert_eq!(&decode_whole::<Vec<u8>>(&whole[..]).unwrap(), &bytes);
+        let mut owned = Vec::new();
+        encode_owned(bytes.clone(), &mut owned).unwrap();
+        prop_assert_eq!(&decode_whole::<Vec<u8>>(owned).unwrap(), &bytes);
+        let mut behind = vec![1];
+        encode_owned(bytes.clone(), &mut behind).unwrap();
+        prop_assert_eq!(&behind[1..], &bytes);
+        prop_assert!(decode_whole::<String>(bytes_of(&text)).unwrap() == text);
+        let mut owned = Vec::new();
+        encode_owned(text.clone(), &mut owned).unwrap();
+        prop_assert_eq!(owned, bytes_of(&text));
     }
 
     #[test]

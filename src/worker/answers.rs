@@ -1,5 +1,6 @@
 //! What a worker answers, and what of it outlives the worker.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use super::serve::Over;
 use crate::frame::{self, FLAG_LAST, Header, Kind};
 use crate::registry::Function;
 use crate::run;
-use crate::sys::{self, SharedPage};
-use crate::wire::{self, ChunkReader, Hello, ItemOutcome, PartWriter, TaskFailure};
+use crate::sys::{self, ControlSocket, SharedPage};
+use crate::wire::{
+    self, Arrived, ChunkReader, Handles, Hello, ItemOutcome, PartWriter, TaskFailure,
+};
 
 /// A chunk sends what it has finished at least this often, between two of its items: what a crash
 /// can take with it stays small.
@@ -23,15 +26,21 @@ const PART_BYTES: usize = 64 * 1024;
 /// length, generously.
 const PART_OVERHEAD: usize = 32;
 
+/// A payload of at least this many bytes is not copied beside its header.
+const APART: usize = 16 * 1024;
+
 /// A buffer that grew beyond this for one large result is given back after it.
 const KEPT_BUFFER: usize = 1024 * 1024;
 
 /// The result pipe, and the buffer in which every frame for it is built and written at once.
 pub(super) struct Answers {
     pub(super) results: Arc<ResultPipe>,
+    pub(super) control: Arc<ControlSocket>,
     pub(super) max_frame: u64,
     pub(super) is_captured: bool,
     pub(super) buffer: Vec<u8>,
+    /// What a task gave; kept for the next one.
+    pub(super) result: Vec<u8>,
     pub(super) memory: Memory,
 }
 
@@ -40,41 +49,71 @@ impl Answers {
     pub(super) fn task(
         &mut self,
         function: &'static Function,
-        input: &[u8],
+        input: Cow<'_, [u8]>,
+        beside: Arrived,
         place: &Place,
     ) -> Result<bool, Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        let outcome =
-            run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
-        self.answer(start, outcome, place)
+        let outcome = self.run(function, input, beside);
+        self.answer(outcome, place)
+    }
+
+    /// Puts into `result` what the function gives; returns the descriptors beside that.
+    fn run(
+        &mut self,
+        function: &'static Function,
+        input: Cow<'_, [u8]>,
+        beside: Arrived,
+    ) -> Result<Handles, TaskFailure> {
+        let handles = match beside {
+            Arrived::All(handles) => handles,
+            Arrived::Lost { announced, came } => {
+                return Err(TaskFailure::DescriptorsLost { announced, came });
+            }
+        };
+        self.result.clear();
+        let handles = run::run(function, input, handles, &mut self.result)?;
+        fits(self.result.len(), self.max_frame).map(|()| handles)
     }
 
     /// A task, or a chunk, whose arguments could not be held.
     pub(super) fn no_memory(&mut self, len: u64, place: &Place) -> Result<bool, Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
         let message = format!("there is no memory for its {len} bytes within `address_space`");
-        self.answer(start, Err(TaskFailure::ArgumentNotDecoded(message)), place)
+        self.answer(Err(TaskFailure::ArgumentNotDecoded(message)), place)
     }
 
     fn answer(
         &mut self,
-        start: usize,
-        outcome: Result<(), TaskFailure>,
+        outcome: Result<Handles, TaskFailure>,
         place: &Place,
     ) -> Result<bool, Over> {
         self.flush_output();
         let goes_on = place.end(0, &mut self.memory);
-        let kind = match outcome {
-            Ok(()) => Kind::Done,
+        self.send_result(outcome, [Kind::Done, Kind::Failed], place.task, place.seq)?;
+        Ok(goes_on)
+    }
+
+    /// Sends `result`, or why there is none, each in a frame of its kind.
+    fn send_result(
+        &mut self,
+        outcome: Result<Handles, TaskFailure>,
+        [good, bad]: [Kind; 2],
+        task: u64,
+        seq: u32,
+    ) -> Result<(), Over> {
+        let (kind, handles) = match outcome {
+            Ok(handles) => (good, handles),
             Err(failure) => {
-                self.put_failure(start, &failure);
-                Kind::Failed
+                self.result.clear();
+                failure.write_to(&mut self.result, self.max_frame);
+                (bad, Handles::default())
             }
         };
-        self.finish(start, Header::new(kind, place.task, place.seq))?;
-        Ok(goes_on)
+        let result = std::mem::take(&mut self.result);
+        let sent = self.bytes(Header::new(kind, task, seq), &result, &handles);
+        if result.capacity() <= KEPT_BUFFER {
+            self.result = result;
+        }
+        sent
     }
 
     /// What was printed reaches whoever reads it before the result does.
@@ -97,7 +136,7 @@ impl Answers {
         let mut items = (0u32..).zip(items).peekable();
         let mut result = Vec::new();
         // The outcome of an item that did not fit beside those before it.
-        let mut held_over: Option<(u32, Result<(), TaskFailure>)> = None;
+        let mut held_over: Option<(u32, Result<Handles, TaskFailure>)> = None;
         let mut sent_at = place.begun;
         let mut now = place.begun;
         let mut is_condemned = false;
@@ -110,6 +149,7 @@ impl Answers {
             );
             let mut part = PartWriter::new(first, &mut self.buffer);
             let mut keeps = Keeper::new(place, first, part.len());
+            let mut beside = Handles::default();
             let mut last = true;
             loop {
                 let (index, outcome) = if let Some(held_over) = held_over.take() {
@@ -125,22 +165,28 @@ impl Answers {
                         continue;
                     }
                     result.clear();
-                    let outcome = run::run(function, item, &mut result);
+                    let outcome = run::run(function, item.into(), Handles::default(), &mut result);
+                    let size = result.len() + PART_OVERHEAD;
                     (
                         index,
-                        outcome.and_then(|()| fits(result.len() + PART_OVERHEAD, self.max_frame)),
+                        outcome.and_then(|handles| fits(size, self.max_frame).map(|()| handles)),
                     )
                 } else {
                     break;
                 };
                 let size = part.len() - start - frame::HEADER_LEN + result.len() + PART_OVERHEAD;
-                if part.count() > 0 && size as u64 > self.max_frame {
+                let has_handles = outcome.as_ref().is_ok_and(|handles| !handles.is_empty());
+                // The descriptors beside a part are those of one result.
+                if part.count() > 0 && (size as u64 > self.max_frame || has_handles) {
                     held_over = Some((index, outcome));
                     last = false;
                     break;
                 }
                 match outcome {
-                    Ok(()) => part.push(ItemOutcome::Value(&result)),
+                    Ok(handles) => {
+                        beside = handles;
+                        part.push(ItemOutcome::Value(&result));
+                    }
                     Err(failure) => {
                         let mut bytes = Vec::new();
                         failure.write_to(
@@ -151,7 +197,8 @@ impl Answers {
                     }
                 }
                 now = sys::monotonic_ns();
-                let is_due = self.is_captured
+                let is_due = has_handles
+                    || self.is_captured
                     || is_prompt
                     || now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
                 if (is_due || part.len() >= PART_BYTES) && items.peek().is_some() {
@@ -159,7 +206,10 @@ impl Answers {
                     last = false;
                     break;
                 }
-                keeps.keep(&part);
+                // The memory behind the page holds no descriptors; this one is sent next.
+                if !has_handles {
+                    keeps.keep(&part);
+                }
             }
             let is_empty = part.count() == 0;
             part.finish();
@@ -171,7 +221,7 @@ impl Answers {
                 ..Header::new(Kind::Part, place.task, place.seq)
             };
             if last || !is_empty {
-                self.finish(start, header)?;
+                self.finish(start, header, &beside)?;
                 // What the pipe took to take it is not the next item's time.
                 now = sys::monotonic_ns();
             }
@@ -185,21 +235,12 @@ impl Answers {
     pub(super) fn initializer(
         &mut self,
         function: &'static Function,
-        input: &[u8],
+        input: Cow<'_, [u8]>,
+        beside: Arrived,
     ) -> Result<(), Over> {
-        self.buffer.clear();
-        let start = frame::begin(&mut self.buffer);
-        let outcome =
-            run::run(function, input, &mut self.buffer).and_then(|()| self.check_size(start));
+        let outcome = self.run(function, input, beside);
         self.flush_output();
-        let kind = match outcome {
-            Ok(()) => Kind::Ready,
-            Err(failure) => {
-                self.put_failure(start, &failure);
-                Kind::InitializerFailed
-            }
-        };
-        self.finish(start, Header::new(kind, 0, 0))
+        self.send_result(outcome, [Kind::Ready, Kind::InitializerFailed], 0, 0)
     }
 
     pub(super) fn message(&mut self, kind: Kind, message: &Hello) -> Result<(), Over> {
@@ -207,32 +248,58 @@ impl Answers {
         let start = frame::begin(&mut self.buffer);
         wire::encode(message, &mut self.buffer)
             .map_err(|error| Over::Malformed(error.to_string()))?;
-        self.finish(start, Header::new(kind, 0, 0))
+        self.finish(start, Header::new(kind, 0, 0), &Handles::default())
     }
 
-    pub(super) fn bytes(&mut self, header: Header, payload: &[u8]) -> Result<(), Over> {
+    /// One frame; a payload that is not short is written from where it is.
+    pub(super) fn bytes(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        beside: &Handles,
+    ) -> Result<(), Over> {
+        if payload.len() >= APART {
+            let header = Header {
+                len: payload.len() as u64,
+                handles: beside.len(),
+                ..header
+            };
+            return self.write(&header, beside, &header.encode(), payload);
+        }
         self.buffer.clear();
         let start = frame::begin(&mut self.buffer);
         self.buffer.extend_from_slice(payload);
-        self.finish(start, header)
+        self.finish(start, header, beside)
     }
 
-    fn check_size(&self, start: usize) -> Result<(), TaskFailure> {
-        fits(
-            self.buffer.len() - start - frame::HEADER_LEN,
-            self.max_frame,
-        )
-    }
-
-    fn put_failure(&mut self, start: usize, failure: &TaskFailure) {
-        self.buffer.truncate(start + frame::HEADER_LEN);
-        failure.write_to(&mut self.buffer, self.max_frame);
+    /// Writes a frame that begins with these bytes and may continue in `rest`, and before it what goes beside it.
+    fn write(
+        &self,
+        header: &Header,
+        beside: &Handles,
+        bytes: &[u8],
+        rest: &[u8],
+    ) -> Result<(), Over> {
+        match beside.is_empty() {
+            true => self.results.write(bytes, rest)?,
+            false => {
+                self.results
+                    .write_beside(&self.control, header, beside, bytes, rest)?;
+            }
+        }
+        Ok(())
     }
 
     /// Completes the frame at `start` and writes it.
-    fn finish(&mut self, start: usize, header: Header) -> Result<(), Over> {
+    fn finish(&mut self, start: usize, header: Header, beside: &Handles) -> Result<(), Over> {
+        let header = Header {
+            handles: beside.len(),
+            ..header
+        };
         frame::finish(&mut self.buffer, start, header);
-        self.results.write(&self.buffer)?;
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write(&header, beside, &buffer, &[])?;
+        self.buffer = buffer;
         if self.buffer.capacity() > KEPT_BUFFER {
             self.buffer = Vec::new();
         }

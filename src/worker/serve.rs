@@ -1,5 +1,6 @@
 //! The worker's loop: read a frame, begin it on the status page, run it, answer.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -8,13 +9,13 @@ use std::time::Duration;
 
 use super::answers::{Answers, Place};
 use super::memory::Memory;
-use super::pipes::{ResultPipe, TaskPipe};
+use super::pipes::{ResultPipe, TaskPipe, receive_beside};
 use crate::context;
 use crate::frame::{Decoder, FLAG_PROMPT, Frame, FrameError, Header, Kind};
 use crate::page::Progress;
 use crate::registry::{Function, registry};
-use crate::sys::{self, SharedPage};
-use crate::wire::{self, ChunkReader, Hello, Setup};
+use crate::sys::{self, ControlSocket, SharedPage};
+use crate::wire::{self, Arrived, ChunkReader, Handles, Hello, Setup};
 
 /// How often the limit on CPU time is set anew at most, in nanoseconds: what a task gets less than its time is bounded by this.
 const CPU_INTERVAL_NS: u64 = 10_000_000;
@@ -31,6 +32,7 @@ fn running() -> Option<u32> {
 /// What a worker owns while it serves.
 pub(super) struct Server {
     tasks: TaskPipe,
+    control: Arc<ControlSocket>,
     answers: Answers,
     page: &'static SharedPage,
     setup: Setup,
@@ -66,6 +68,7 @@ impl Server {
     pub(super) fn new(
         tasks: OwnedFd,
         results: OwnedFd,
+        control: Arc<ControlSocket>,
         page: SharedPage,
         setup: Setup,
         hello: Hello,
@@ -77,13 +80,16 @@ impl Server {
         });
         let answers = Answers {
             results: Arc::new(ResultPipe::new(results)),
+            control: control.clone(),
             max_frame: setup.max_frame,
             is_captured: setup.is_captured,
             buffer: Vec::new(),
+            result: Vec::new(),
             memory: Memory::of_this_process(setup.tells_memory),
         };
         Self {
             tasks: TaskPipe::new(tasks),
+            control,
             answers,
             page,
             setup,
@@ -127,7 +133,8 @@ impl Server {
         #[cfg(any(feature = "log", feature = "tracing"))]
         super::pipes::forward_records(&self.setup, &self.answers.results, running);
         if !self.setup.initializer {
-            self.answers.bytes(Header::new(Kind::Ready, 0, 0), &[])?;
+            self.answers
+                .bytes(Header::new(Kind::Ready, 0, 0), &[], &Handles::default())?;
         }
         let mut decoder = Decoder::new(self.setup.max_frame).that_throws_away();
         let mut skipped = None;
@@ -137,17 +144,22 @@ impl Server {
                 .map_err(|error| Over::Malformed(error.to_string()))?
             {
                 let Header { kind, seq, .. } = frame.header;
+                // Taken out whatever becomes of the frame.
+                let beside = match frame.header.handles {
+                    0 => Arrived::All(Handles::default()),
+                    _ => receive_beside(&self.control, &frame.header).map_err(Over::Malformed)?,
+                };
                 match kind {
                     Kind::Task | Kind::Chunk => {
-                        if self.task(&frame)? {
+                        if self.task(frame, beside)? {
                             skipped = None;
                         } else {
                             skipped = Some(seq);
                         }
                     }
                     Kind::Initialize => {
-                        let (function, input) = function_of(&frame.payload)?;
-                        self.answers.initializer(function, input)?;
+                        let (function, input) = function_of(frame.payload)?;
+                        self.answers.initializer(function, input, beside)?;
                     }
                     Kind::Goodbye => return Err(Over::Goodbye),
                     _ => {
@@ -159,7 +171,8 @@ impl Server {
             // Nobody hears of a recalled frame that was skipped, unless the worker would fall asleep
             // over it: then its place on the page might never be known to be free.
             if let Some(seq) = skipped.take() {
-                self.answers.bytes(Header::new(Kind::Passed, 0, seq), &[])?;
+                self.answers
+                    .bytes(Header::new(Kind::Passed, 0, seq), &[], &Handles::default())?;
             }
             if decoder.read_from(&mut self.tasks)? == 0 {
                 return Err(Over::DriverGone);
@@ -168,7 +181,7 @@ impl Server {
     }
 
     /// Runs a task or a chunk and answers, unless it was recalled: false.
-    fn task(&mut self, frame: &Frame<'_>) -> Result<bool, Over> {
+    fn task(&mut self, frame: Frame<'_>, beside: Arrived) -> Result<bool, Over> {
         let Header {
             kind, task, seq, ..
         } = frame.header;
@@ -187,8 +200,8 @@ impl Server {
         let goes_on = if frame.is_thrown_away {
             self.answers.no_memory(frame.header.len, &place)?
         } else if kind == Kind::Task {
-            let (function, input) = function_of(&frame.payload)?;
-            self.answers.task(function, input, &place)?
+            let (function, input) = function_of(frame.payload)?;
+            self.answers.task(function, input, beside, &place)?
         } else {
             let items = ChunkReader::new(&frame.payload)
                 .map_err(|error| Over::Malformed(error.to_string()))?;
@@ -225,10 +238,10 @@ impl Server {
     }
 }
 
-fn function_of(payload: &[u8]) -> Result<(&'static Function, &[u8]), Over> {
-    let mut input = payload;
-    let index =
-        wire::decode_function(&mut input).map_err(|error| Over::Malformed(error.to_string()))?;
+/// A function, and its encoded arguments.
+fn function_of(payload: Cow<'_, [u8]>) -> Result<(&'static Function, Cow<'_, [u8]>), Over> {
+    let (index, input) =
+        wire::split_function(payload).map_err(|error| Over::Malformed(error.to_string()))?;
     Ok((function_at(index)?, input))
 }
 

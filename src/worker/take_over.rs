@@ -16,8 +16,8 @@ use crate::wire::{self, BinaryId, Hello, Limits, Setup};
 
 /// Turns this process into a worker that serves tasks on this thread until its driver says goodbye.
 pub(super) fn take_over(mut control: ControlSocket) -> ! {
-    let server = match prepare(&mut control) {
-        Ok(Some(server)) => server,
+    let prepared = match prepare(&mut control) {
+        Ok(Some(prepared)) => prepared,
         // The driver is gone, or gave up on this worker.
         Ok(None) => sys::die_with_group(),
         Err(error) => give_up(&control, &error),
@@ -26,7 +26,23 @@ pub(super) fn take_over(mut control: ControlSocket) -> ! {
     if let Err(error) = watch_driver(control.clone()) {
         give_up(&control, &error);
     }
-    server.serve()
+    let Prepared {
+        tasks,
+        results,
+        page,
+        setup,
+        hello,
+    } = prepared;
+    Server::new(tasks, results, control, page, setup, hello).serve()
+}
+
+/// What a worker serves with.
+struct Prepared {
+    tasks: OwnedFd,
+    results: OwnedFd,
+    page: SharedPage,
+    setup: Setup,
+    hello: Hello,
 }
 
 /// The driver is told why; should it be gone, nobody is left to be told.
@@ -47,7 +63,7 @@ struct Received {
     kept: Vec<OwnedFd>,
 }
 
-fn prepare(control: &mut ControlSocket) -> io::Result<Option<Server>> {
+fn prepare(control: &mut ControlSocket) -> io::Result<Option<Prepared>> {
     let Some(received) = receive_setup(control)? else {
         return Ok(None);
     };
@@ -85,7 +101,13 @@ fn prepare(control: &mut ControlSocket) -> io::Result<Option<Server>> {
     run::capture_panics();
 
     let hello = hello(&setup).map_err(io::Error::other)?;
-    Ok(Some(Server::new(tasks, results, page, setup, hello)))
+    Ok(Some(Prepared {
+        tasks,
+        results,
+        page,
+        setup,
+        hello,
+    }))
 }
 
 fn receive_setup(control: &ControlSocket) -> io::Result<Option<Received>> {

@@ -184,7 +184,11 @@ pub(crate) fn stop_in_the_result(length: usize) -> Vec<u8> {
         let place = format!("/proc/self/task/{main}/syscall");
         loop {
             let call = std::fs::read_to_string(&place).unwrap_or_default();
-            if call.starts_with(&format!("{} ", libc::SYS_write)) {
+            let number = call
+                .split(' ')
+                .next()
+                .and_then(|number| number.parse().ok());
+            if matches!(number, Some(libc::SYS_write | libc::SYS_writev)) {
                 break support::stop_this_process();
             }
         }

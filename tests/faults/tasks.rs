@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use serde::ser::Error as _;
@@ -296,7 +297,9 @@ fn lie_in_wait(fault: Fault, when: When) {
     thread::spawn(move || {
         match when {
             When::Idle => wait_until(|| main_thread_is_in(libc::SYS_read)),
-            When::Writing => wait_until(|| main_thread_is_in(libc::SYS_write)),
+            When::Writing => wait_until(|| {
+                main_thread_is_in(libc::SYS_write) || main_thread_is_in(libc::SYS_writev)
+            }),
             When::Reading => {
                 wait_until(|| bytes_read() > begun + (1 << 20));
                 let driver = stop_driver();
@@ -332,9 +335,14 @@ fn main_thread_is_in(call: libc::c_long) -> bool {
 
 /// How many bytes this process has read from anywhere.
 fn bytes_read() -> u64 {
+    /// What has been read to know how much has been read.
+    static TO_KNOW: AtomicU64 = AtomicU64::new(0);
+    let before = TO_KNOW.load(Ordering::Relaxed);
     let text = fs::read_to_string("/proc/self/io").expect("/proc");
+    TO_KNOW.fetch_add(text.len() as u64, Ordering::Relaxed);
     let count = text.lines().find_map(|line| line.strip_prefix("rchar: "));
-    count.and_then(|count| count.parse().ok()).expect("a count")
+    let count: u64 = count.and_then(|count| count.parse().ok()).expect("a count");
+    count.saturating_sub(before)
 }
 
 /// In a worker, which has no watchdog: the test that waits for it has one.

@@ -3,7 +3,7 @@
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import Pool
+from multiprocessing import Pipe, Pool, Process
 
 now = time.perf_counter
 
@@ -19,6 +19,14 @@ def echo(data):
 def spin(ns):
     begun = time.perf_counter_ns()
     while time.perf_counter_ns() - begun < ns:
+        pass
+
+
+def echo_messages(connection):
+    try:
+        while True:
+            connection.send(connection.recv())
+    except EOFError:
         pass
 
 
@@ -50,6 +58,23 @@ class Pools:
             begun = now()
             one(n)
             took.append(now() - begun)
+        took.sort()
+        return [took[len(took) // 2], took[len(took) * 99 // 100]]
+
+    def connection(self, count):
+        ours, theirs = Pipe()
+        process = Process(target=echo_messages, args=(theirs,))
+        process.start()
+        theirs.close()
+        took = []
+        for n in range(int(count)):
+            begun = now()
+            ours.send(n)
+            ours.recv()
+            took.append(now() - begun)
+        # Forked, it has a copy of this end, too.
+        process.terminate()
+        process.join()
         took.sort()
         return [took[len(took) // 2], took[len(took) * 99 // 100]]
 

@@ -1,5 +1,6 @@
 //! What is measured.
 
+mod connection;
 mod echo;
 mod faults;
 mod growth;
@@ -18,11 +19,12 @@ use crate::{Effort, Error};
 
 type Workload = fn(Effort, &mut Table) -> Result<(), Error>;
 
-pub const ALL: [(&str, Workload); 10] = [
+pub const ALL: [(&str, Workload); 11] = [
     ("round_trip", round_trip::run),
     ("submits", submits::run),
     ("map", map::run),
     ("echo", echo::run),
+    ("connection", connection::run),
     ("start", start::run),
     ("work", work::run),
     ("memory", memory::run),

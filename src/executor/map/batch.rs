@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::error::TaskError;
 use crate::executor::core::Promises;
-use crate::future::{Place, RawFuture, Stage};
+use crate::future::{Answer, Answers, Place, RawFuture, Stage};
+use crate::wire::{Encoded, Handles, value_at};
 
 /// The items of one task.
 pub(super) struct Batch {
@@ -13,10 +14,21 @@ pub(super) struct Batch {
     count: u32,
     /// How many have been given.
     given: u32,
-    /// What of the answers that have come last has been looked at.
-    looked_at: usize,
+    /// How far the answers that have come last have been looked at.
+    looked_at: LookedAt,
     /// Results that came before those of items in front of them.
     early: BTreeMap<u32, Given>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct LookedAt {
+    answers: usize,
+    /// How many items of the next answer.
+    items: u32,
+    /// And where the result of the next one stands.
+    at: usize,
+    /// How many items in all.
+    all: usize,
 }
 
 enum Source {
@@ -28,9 +40,9 @@ enum Source {
 
 /// The result of an item.
 pub(super) enum Given {
-    /// It is at this place of what [`Batch::bytes`] knows.
+    /// It is at this place of what [`Batch::at`] knows.
     Here(Place),
-    Bytes(Vec<u8>),
+    Encoded(Encoded),
     Failed(TaskError),
 }
 
@@ -57,7 +69,7 @@ impl Batch {
             source,
             count,
             given: 0,
-            looked_at: 0,
+            looked_at: LookedAt::default(),
             early: BTreeMap::new(),
         }
     }
@@ -80,9 +92,9 @@ impl Batch {
                 Source::One(future) => {
                     let given = match future.outcome() {
                         None => return Next::Await(future.clone()),
-                        Some(Ok(bytes)) => Given::Here(Place {
+                        Some(Ok(encoded)) => Given::Here(Place {
                             start: 0,
-                            len: bytes.len(),
+                            len: encoded.bytes.len(),
                         }),
                         Some(Err(error)) => Given::Failed(error.clone()),
                     };
@@ -94,18 +106,20 @@ impl Batch {
                 Source::Many(stage) => match stage.answers() {
                     None => Source::Over(error_of(stage.future())),
                     Some(answers) => {
-                        while let Some(answer) = answers.items.get(self.looked_at) {
-                            self.looked_at += 1;
-                            let is_next = order == Order::AsTheyEnd || answer.item == self.given;
-                            let given = match &answer.outcome {
-                                Ok(place) if is_next => Given::Here(*place),
-                                Ok(place) => Given::Bytes(answers.bytes(*place).to_vec()),
+                        while let Some((item, outcome)) = self.looked_at.next(answers) {
+                            let is_next = order == Order::AsTheyEnd || item == self.given;
+                            let given = match outcome {
+                                Ok(place) if is_next => Given::Here(place),
+                                Ok(place) => Given::Encoded(Encoded {
+                                    bytes: answers.bytes(place).to_vec(),
+                                    handles: answers.handles.clone(),
+                                }),
                                 Err(error) => Given::Failed(error.clone()),
                             };
                             if is_next {
                                 return give(given, &mut self.given);
                             }
-                            self.early.insert(answer.item, given);
+                            self.early.insert(item, given);
                         }
                         match &answers.next {
                             Some(next) => Source::Many(next.clone()),
@@ -115,19 +129,45 @@ impl Batch {
                 },
             };
             self.source = after;
-            self.looked_at = 0;
+            self.looked_at = LookedAt::default();
         }
     }
 
-    /// What is at a place that was given last.
-    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+    /// The next result, if it stands behind the one before and is not the last; it has no descriptors beside it.
+    #[inline]
+    pub(super) fn next_of_run(&mut self, order: Order) -> Option<&[u8]> {
+        let Source::Many(stage) = &self.source else {
+            return None;
+        };
+        if self.given + 1 >= self.count || !self.early.is_empty() {
+            return None;
+        }
+        let answers = stage
+            .answers()
+            .filter(|answers| answers.handles.is_empty())?;
+        let Some(Answer::Values { item, .. }) = answers.items.get(self.looked_at.answers) else {
+            return None;
+        };
+        if order == Order::OfItems && item + self.looked_at.items != self.given {
+            return None;
+        }
+        let (_, outcome) = self.looked_at.next(answers)?;
+        self.given += 1;
+        outcome.ok().map(|place| answers.bytes(place))
+    }
+
+    /// What is at a place that was given last, and the descriptors beside it.
+    pub(super) fn at(&self, place: Place) -> Option<(&[u8], &Handles)> {
         match &self.source {
-            Source::One(future) => match future.outcome() {
-                Some(Ok(bytes)) => bytes,
-                _ => &[],
-            },
-            Source::Many(stage) => stage.answers().map_or(&[], |answers| answers.bytes(place)),
-            Source::Over(_) => &[],
+            Source::One(future) => {
+                let encoded = future.outcome()?.as_ref().ok()?;
+                Some((&encoded.bytes, &encoded.handles))
+            }
+            Source::Many(stage) => {
+                let answers = stage.answers()?;
+                Some((answers.bytes(place), &answers.handles))
+            }
+            Source::Over(_) => None,
         }
     }
 
@@ -165,14 +205,48 @@ impl Batch {
                     let mut ended = 0;
                     let mut stage = Some(stage.clone());
                     while let Some(answers) = stage.as_ref().and_then(Stage::answers) {
-                        ended += answers.items.len();
+                        ended += answers.items.iter().map(Answer::count).sum::<usize>();
                         stage = answers.next.clone();
                     }
-                    ended - self.looked_at
+                    ended - self.looked_at.all
                 }
                 Source::Over(_) => left,
             };
         left.saturating_sub(ended)
+    }
+}
+
+impl LookedAt {
+    /// The next item of these answers.
+    #[inline]
+    fn next<'a>(&mut self, answers: &'a Answers) -> Option<(u32, Result<Place, &'a TaskError>)> {
+        let answer = answers.items.get(self.answers)?;
+        self.all += 1;
+        match answer {
+            Answer::One { item, outcome } => {
+                self.answers += 1;
+                Some((*item, outcome.as_ref().copied()))
+            }
+            Answer::Values { item, count, start } => {
+                if self.items == 0 {
+                    self.at = *start;
+                }
+                let item = item + self.items;
+                // They have been checked when they came.
+                let (value, end) = value_at(&answers.payload, self.at).unwrap_or((&[], self.at));
+                self.at = end;
+                self.items += 1;
+                if self.items >= *count {
+                    self.answers += 1;
+                    self.items = 0;
+                }
+                let place = Place {
+                    start: end - value.len(),
+                    len: value.len(),
+                };
+                Some((item, Ok(place)))
+            }
+        }
     }
 }
 

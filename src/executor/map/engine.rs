@@ -18,11 +18,12 @@ use crate::executor::gate::Entering;
 use crate::executor::retry::Options;
 use crate::future::{Place, RawFuture, Seat, Timer, Watch};
 use crate::registry::Function;
+use crate::wire::Handles;
 
 /// What came from the input.
 pub(super) enum Pulled<E> {
-    /// An item, whose encoded arguments have been appended.
-    Item,
+    /// An item, whose encoded arguments have been appended, and the descriptors beside them.
+    Item(Handles),
     /// An item that cannot be sent.
     Refused(SubmitError),
     /// An input that was an error itself.
@@ -191,6 +192,25 @@ impl<I: Iterator, E> Engine<I, E> {
                 }
             }
         }
+    }
+
+    /// The next result, where it has come together with the one before, and nothing is to be done between the two.
+    #[inline]
+    pub(super) fn next_of_run(&mut self) -> Option<&[u8]> {
+        let has_all = self.inputs.is_none() && self.draft.is_empty() && self.after_draft.is_none();
+        if self.is_over || !(self.is_full || has_all) {
+            return None;
+        }
+        let bytes = match (self.window.front_mut(), &mut self.unordered) {
+            (Some(Entry::Batch(batch)), _) => batch.next_of_run(Order::OfItems),
+            (None, Some(unordered)) => unordered
+                .batches
+                .get_mut(&unordered.ready?)?
+                .next_of_run(Order::AsTheyEnd),
+            _ => None,
+        }?;
+        self.given += 1;
+        Some(bytes)
     }
 
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Ended<E>>> {
@@ -374,8 +394,8 @@ impl<I: Iterator, E> Engine<I, E> {
         Ended::Item(given)
     }
 
-    /// The result at a place that was given last.
-    pub(super) fn bytes(&self, place: Place) -> &[u8] {
+    /// The result at a place that was given last, and the descriptors beside it.
+    pub(super) fn at(&self, place: Place) -> (&[u8], Handles) {
         let front = || match self.window.front() {
             Some(Entry::Batch(batch)) => Some(batch),
             _ => None,
@@ -385,7 +405,10 @@ impl<I: Iterator, E> Engine<I, E> {
             unordered.batches.get(&unordered.ready?)
         };
         let batch = self.giving.as_ref().or_else(ready).or_else(front);
-        batch.map_or(&[], |batch| batch.bytes(place))
+        let there = batch.and_then(|batch| batch.at(place));
+        there.map_or_else(Default::default, |(bytes, handles)| {
+            (bytes, handles.clone())
+        })
     }
 
     /// The deadline has passed: the last item, and the end of the rest.

@@ -26,7 +26,7 @@ use crate::executor::core::{Core, Shutdown, Work};
 use crate::executor::defaults::{DEFAULT_MAX_FRAME, DEFAULT_MAX_PENDING};
 use crate::registry::{TaskFunction, find, registry};
 use crate::sys::{self, Environment, Program};
-use crate::wire::{self, PROTOCOL, Setup, Wanted};
+use crate::wire::{PROTOCOL, Setup, Wanted};
 use crate::worker::{self, Launch};
 
 /// How long a worker may take from its start to its hello.
@@ -278,11 +278,11 @@ impl ProcessPoolExecutorBuilder {
     {
         let _ = function;
         let initializer = find::<F, A, K>().and_then(|function| {
-            let work = Work::task(function, |out| F::encode_args(&args, out))?;
+            let work = Work::task(function, |out| F::encode_owned_args(args, out))?;
             Ok(Initializer {
-                function: function.name,
-                payload: Payload::new(work.payload),
-                check: |bytes| match wire::decode::<F::Output>(bytes) {
+                function,
+                payload: Payload::new(work.payload, work.handles),
+                check: |encoded| match encoded.decode::<F::Output>() {
                     Ok(output) => output.into_result(),
                     Err(error) => Err(error.to_string()),
                 },

@@ -9,19 +9,19 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use self::chunk::Chunk;
-pub(super) use self::ends::{Death, run_time};
+pub(super) use self::ends::{Death, end_of_worker, run_time};
 use self::ends::{after_attempts, again};
 use super::link::Payload;
-use super::message::{Item, Part};
+use super::message::{Failure, Part, Run};
 use crate::error::{TaskError, TaskId, TimeLimitKind};
 use crate::executor::core::{Promises, Work};
 use crate::executor::gate::Permit;
 use crate::executor::retry::{Fault, Retry};
 use crate::frame::{FLAG_PROMPT, Header, Kind};
-use crate::future::{Answers, Outcome, RawFuture, Stage};
+use crate::future::{Answer, Answers, Outcome, RawFuture, Stage};
 use crate::registry::Function;
 use crate::scheduler::{Cause, Verdict};
-use crate::wire::{TaskFailure, is_err};
+use crate::wire::{Encoded, Handles, TaskFailure, is_err};
 
 /// What is to be told, once no lock is held.
 pub(super) type Endings = SmallVec<[Ending; 2]>;
@@ -41,7 +41,10 @@ impl Ending {
             Self::Task(_, outcome) => outcome.as_ref().is_err_and(is_cancelled),
             Self::Items(_, answers) => {
                 let mut items = answers.items.iter();
-                items.all(|answer| answer.outcome.as_ref().is_err_and(is_cancelled))
+                items.all(|answer| match answer {
+                    Answer::Values { .. } => false,
+                    Answer::One { outcome, .. } => outcome.as_ref().is_err_and(is_cancelled),
+                })
             }
         }
     }
@@ -111,7 +114,7 @@ impl Job {
         let has_extras = timeout.is_some() || deadline.is_some() || retry.is_some();
         Self {
             function: work.function,
-            payload: Payload::new(work.payload),
+            payload: Payload::new(work.payload, work.handles),
             kind: work.shape.kind(),
             promised: Promised::Nobody,
             is_cancelled: false,
@@ -156,6 +159,11 @@ impl Job {
         }
     }
 
+    /// The function whose index stands behind the payload: a chunk has its own in front.
+    pub(super) fn function_behind(&self) -> Option<&'static Function> {
+        (self.kind == Kind::Task).then_some(self.function)
+    }
+
     /// What has not begun is not to begin any more, as far as that depends on the job.
     pub(super) fn cancel(&mut self) {
         self.is_cancelled = true;
@@ -172,7 +180,7 @@ impl Job {
     /// The answer of a worker that lives on.
     pub(super) fn answer(
         &mut self,
-        outcome: Result<Vec<u8>, TaskFailure>,
+        outcome: Result<Encoded, Failure>,
         pid: u32,
         max_frame: u64,
         endings: &mut Endings,
@@ -205,32 +213,41 @@ impl Job {
         let Part {
             first,
             payload,
-            items,
+            count,
+            handles,
+            runs,
             is_last,
         } = part;
-        let checked = chunk.check_part(first, items.len(), is_last);
+        let checked = chunk.check_part(first, count, is_last);
         if checked.is_ok() {
-            chunk.begin_part(payload, items.len());
-            for item in items {
-                match item {
+            chunk.begin_part(payload, handles);
+            // Whether a result may be a reason to try its item again.
+            let is_fault = self.retry().is_some() && self.function.returns_result;
+            for run in runs {
+                match run {
                     // It was asked to stop.
-                    Item::Cancelled => chunk.fail_next(if self.is_cancelled {
+                    Run::Cancelled => chunk.fail_next(if self.is_cancelled {
                         TaskError::Cancelled {
                             may_have_run: false,
                         }
                     } else {
                         self.overdue(task)
                     }),
-                    Item::Value(place) => {
-                        let is_error = || is_err(chunk.bytes(place));
-                        let is_fault =
-                            self.retry().is_some() && self.function.returns_result && is_error();
-                        if is_fault && self.is_retried(&mut chunk, Fault::Error) {
-                            continue;
-                        }
-                        chunk.end_next(place);
+                    Run::Values { count, start } if !is_fault && chunk.is_first_round() => {
+                        chunk.end_run(count, start);
                     }
-                    Item::Failed(failure) => {
+                    Run::Values { count, start } => {
+                        let mut at = start;
+                        for _ in 0..count {
+                            let (place, end, is_error) = chunk.value_at(at);
+                            at = end;
+                            if is_fault && is_error && self.is_retried(&mut chunk, Fault::Error) {
+                                continue;
+                            }
+                            chunk.end_next(place);
+                        }
+                    }
+                    Run::Failed(failure) => {
                         let fault = fault_of(&failure);
                         if fault.is_some_and(|fault| self.is_retried(&mut chunk, fault)) {
                             continue;
@@ -348,7 +365,7 @@ impl Job {
             self.promised = Promised::Nobody;
             return Next::Nothing;
         };
-        self.payload = Payload::new(payload);
+        self.payload = Payload::new(payload, Handles::default());
         // Those that have not been tried yet need not wait for the others' pause.
         let pause = if tried == 0 {
             Some(Duration::ZERO)
@@ -384,18 +401,20 @@ impl Job {
     }
 
     /// What is wrong with an outcome, as far as trying again is concerned.
-    fn fault(&self, outcome: &Result<Vec<u8>, TaskFailure>) -> Option<Fault> {
+    fn fault(&self, outcome: &Result<Encoded, Failure>) -> Option<Fault> {
         match outcome {
             Err(failure) => fault_of(failure),
-            Ok(result) if self.function.returns_result && is_err(result) => Some(Fault::Error),
+            Ok(result) if self.function.returns_result && is_err(&result.bytes) => {
+                Some(Fault::Error)
+            }
             Ok(_) => None,
         }
     }
 }
 
-fn fault_of(failure: &TaskFailure) -> Option<Fault> {
+fn fault_of(failure: &Failure) -> Option<Fault> {
     match failure {
-        TaskFailure::Panicked { .. } => Some(Fault::Panic),
+        Failure::Told(TaskFailure::Panicked { .. }) => Some(Fault::Panic),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! This is the one place that knows that frames travel through pipes.
 
+mod beside;
 mod outbound;
 
 use std::io;
@@ -10,14 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use self::outbound::Outbound;
 pub(super) use self::outbound::Payload;
+use self::outbound::{Next, Outbound};
 use super::message::Message;
 use super::output::Pipes;
 use super::token::{Source, Token};
-use crate::error::{BuildError, EndOfWorker};
-use crate::frame::{Decoder, Header};
+use crate::error::BuildError;
+use crate::frame::{ByteSource, Decoder, Header};
 use crate::primitives::plain::{Mutex, lock};
+use crate::registry::Function;
 use crate::scheduler::WorkerId;
 use crate::sys::{self, Child, ControlSocket, Doorbell, Poller, SharedPage};
 use crate::wire;
@@ -82,6 +84,8 @@ pub(super) struct Link {
     is_held_up: AtomicBool,
     /// Whether frames are not sent, because there is no room for what the worker would print.
     is_held_back: AtomicBool,
+    /// Whether frames are not sent, because the system takes no more of their descriptors for now.
+    is_refused: AtomicBool,
     /// How many items the largest chunk had that was sent.
     most_items: AtomicU32,
     pub(super) output: Pipes,
@@ -166,6 +170,7 @@ impl Link {
             moved_before: AtomicU64::new(0),
             is_held_up: AtomicBool::new(false),
             is_held_back: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             most_items: AtomicU32::new(0),
             output: Pipes::new(stdout, stderr, captured),
             outbound: Mutex::new(Outbound::new(tasks, tasks_guard)),
@@ -214,8 +219,8 @@ impl Link {
 
     /// Puts a frame behind those that wait; [`Link::flush`] writes. Called under the executor's lock,
     /// so that frames stand in the order of their sequence numbers.
-    pub(super) fn push(&self, header: Header, payload: &Payload) {
-        lock(&self.outbound).push(header, payload);
+    pub(super) fn push(&self, header: Header, payload: &Payload, function: Option<&Function>) {
+        lock(&self.outbound).push(header, payload, function);
     }
 
     /// Writes what the pipe takes. The reactor continues when there is room again.
@@ -234,14 +239,19 @@ impl Link {
     }
 
     fn write_out(&self, outbound: &mut Outbound) {
-        while let Some(bytes) = outbound.left_of_first() {
-            match sys::write(outbound.pipe.as_fd(), bytes) {
+        while let Some(next) = outbound.left_of_first() {
+            let written = match next {
+                Next::Bytes(bytes) => sys::write(outbound.pipe.as_fd(), bytes),
+                Next::Beside(..) => match self.send_beside(outbound) {
+                    Ok(true) => continue,
+                    Ok(false) => return,
+                    Err(error) => Err(error),
+                },
+            };
+            match written {
                 Ok(count) => {
                     outbound.advance(count);
-                    // Alone with the lock.
-                    let before = self.sent.load(Ordering::Relaxed);
-                    self.sent
-                        .store(before.wrapping_add(count as u64), Ordering::Relaxed);
+                    self.note_moved(count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let key = key(self.worker, Which::Tasks);
@@ -258,6 +268,13 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// So much has gone to the worker. Alone with the lock.
+    fn note_moved(&self, count: u64) {
+        let before = self.sent.load(Ordering::Relaxed);
+        self.sent
+            .store(before.wrapping_add(count), Ordering::Relaxed);
     }
 
     /// Forgets what has not been written.
@@ -285,6 +302,7 @@ impl Link {
         has_moved
             || self.is_held_up.load(Ordering::Relaxed)
             || self.is_held_back.load(Ordering::Relaxed)
+            || self.is_refused.load(Ordering::Relaxed)
     }
 
     /// A chunk of so many items is sent.
@@ -383,7 +401,10 @@ impl Link {
     /// Removes its descriptors from the poller.
     pub(super) fn unwatch(&self) {
         self.poller.remove(&self.results);
-        self.poller.remove(&lock(&self.outbound).pipe);
+        let outbound = lock(&self.outbound);
+        self.poller.remove(&outbound.pipe);
+        self.unwatch_control(&outbound);
+        drop(outbound);
         if let Some(pidfd) = self.child.pidfd() {
             self.poller.remove(pidfd);
         }
@@ -463,18 +484,12 @@ impl Source for Link {
 /// The result pipe, for the decoder to read from.
 struct Results<'a>(BorrowedFd<'a>);
 
-impl io::Read for Results<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        sys::read(self.0, buffer)
+impl ByteSource for Results<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        sys::read(self.0, room)
     }
-}
 
-/// How a process ended, in the caller's words.
-pub(super) fn end_of_worker(end: sys::End, malformed: Option<&Arc<str>>) -> EndOfWorker {
-    match (malformed, end) {
-        (Some(what), _) => EndOfWorker::Malformed(what.clone()),
-        (None, sys::End::Exited(code)) => EndOfWorker::Exited(code),
-        (None, sys::End::Signalled(signal)) => EndOfWorker::Signalled(signal),
-        (None, sys::End::Unknown) => EndOfWorker::Unknown,
+    fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        sys::read_to_end_of(self.0, bytes, most)
     }
 }

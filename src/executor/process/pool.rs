@@ -32,9 +32,10 @@ use crate::executor::gate::Gate;
 use crate::frame::{Header, Kind};
 use crate::future::RawFuture;
 use crate::primitives::plain::{Mutex, lock};
+use crate::registry::Function;
 use crate::scheduler::{Action, Policy, Scheduler, Turn, WorkerId};
 use crate::sys::{self, Poller};
-use crate::wire::Setup;
+use crate::wire::{Encoded, Setup};
 use crate::worker::Launch;
 
 /// What is decided once, when the pool is built.
@@ -61,11 +62,11 @@ pub(super) struct Settings {
 /// What every worker runs before its first task.
 #[derive(Debug)]
 pub(super) struct Initializer {
-    pub(super) function: &'static str,
-    /// The payload of an `Initialize` frame.
+    pub(super) function: &'static Function,
+    /// Its encoded arguments.
     pub(super) payload: Payload,
     /// Says what is wrong with the encoded result.
-    pub(super) check: fn(&[u8]) -> Result<(), String>,
+    pub(super) check: fn(&Encoded) -> Result<(), String>,
 }
 
 /// A process pool, as its handles, its futures and its reactor share it.
@@ -240,7 +241,7 @@ impl Inner {
     }
 
     fn say_goodbye(&mut self, link: &Arc<Link>, grace: Duration, effects: &mut Effects) {
-        link.push(Header::new(Kind::Goodbye, 0, 0), &Payload::new(Vec::new()));
+        link.push(Header::new(Kind::Goodbye, 0, 0), &Payload::default(), None);
         effects.flush(link);
         self.limit(link.worker, Limit::End, grace);
     }

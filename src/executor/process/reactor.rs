@@ -151,7 +151,9 @@ fn give_up_overdue(pool: &Pool) {
 /// The registered name of the initializer.
 pub(super) fn initializer_name(pool: &Pool) -> String {
     let initializer = pool.settings.initializer.as_ref();
-    initializer.map_or_else(String::new, |initializer| initializer.function.to_owned())
+    initializer.map_or_else(String::new, |initializer| {
+        initializer.function.name.to_owned()
+    })
 }
 
 #[cfg(all(test, not(loom)))]

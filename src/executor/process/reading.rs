@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::job::Death;
-use super::link::{Incoming, Link, Stage, end_of_worker};
+use super::job::{Death, end_of_worker};
+use super::link::{Incoming, Link, Stage};
 use super::message::Message;
 use super::pool::{Effects, Gone, Pool};
 use super::reactor::initializer_name;
@@ -213,7 +213,8 @@ fn decode(
 ) -> Result<(), String> {
     while let Some(frame) = incoming.decoder.next().map_err(|error| error.to_string())? {
         let kind = frame.header.kind;
-        let message = Message::decode(frame, link.most_items())?;
+        let beside = link.receive_beside(&frame.header)?;
+        let message = Message::decode(frame, beside, link.most_items())?;
         incoming.stage = match (incoming.stage, kind) {
             (Stage::Started, Kind::Hello) => Stage::Greeted,
             (Stage::Greeted, Kind::Ready | Kind::InitializerFailed) => Stage::Ready,
@@ -281,6 +282,9 @@ fn describe(failure: crate::wire::TaskFailure) -> String {
         TaskFailure::ResultNotEncoded(message) => format!("its result does not encode: {message}"),
         TaskFailure::ResultTooLarge { size } => {
             format!("its result of {size} bytes is larger than `max_frame`")
+        }
+        TaskFailure::DescriptorsLost { announced, came } => {
+            format!("{came} of the {announced} descriptors beside it came")
         }
     }
 }

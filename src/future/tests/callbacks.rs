@@ -113,7 +113,7 @@ fn the_host_runs_callbacks_in_order() {
         let sender = sender.clone();
         future.on_done(move |result| sender.send((order, result.unwrap())).unwrap());
     }
-    raw.complete(Ok(vec![9]));
+    raw.complete(Ok(vec![9].into()));
     assert!(
         receiver.try_recv().is_err(),
         "the thread that completes runs no callback"

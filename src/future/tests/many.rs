@@ -141,7 +141,7 @@ fn wait_for_nothing_returns_at_once() {
 #[test]
 fn wait_offers_the_thread_to_the_host_of_the_last_one() {
     let (host, raw) = FakeHost::new();
-    *host.drained.lock().unwrap() = Some(Ok(vec![7]));
+    *host.drained.lock().unwrap() = Some(Ok(vec![7].into()));
     let waited = wait([raw.typed::<u8>()], AllCompleted, SOON);
     assert_eq!(waited.done.len(), 1);
     assert_eq!(host.drains.load(Ordering::SeqCst), 1);
@@ -262,7 +262,7 @@ fn as_completed_offers_the_thread_to_the_host_of_the_last_one() {
     promise.complete(Ok(1));
     assert!(completed.next().is_some());
     assert_eq!(host.drains.load(Ordering::SeqCst), 0);
-    *host.drained.lock().unwrap() = Some(Ok(vec![7]));
+    *host.drained.lock().unwrap() = Some(Ok(vec![7].into()));
     assert!(completed.next().is_some());
     assert_eq!(host.drains.load(Ordering::SeqCst), 1);
 }
@@ -271,12 +271,12 @@ fn as_completed_offers_the_thread_to_the_host_of_the_last_one() {
 fn as_completed_keeps_nothing_of_what_it_has_yielded() {
     let raws = [(); 2].map(|()| RawFuture::pending(TaskId(0), None));
     let mut completed = as_completed(raws.clone().map(|raw| raw.typed::<u8>()));
-    raws[0].complete(Ok(vec![1]));
+    raws[0].complete(Ok(vec![1].into()));
     drop(completed.next().unwrap());
     assert_eq!(raws[0].handles(), 1);
     drop(completed);
     assert_eq!(raws[1].handles(), 1);
-    assert!(raws[1].complete(Ok(vec![1])));
+    assert!(raws[1].complete(Ok(vec![1].into())));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn debug_tells_the_states_apart() {
     assert_eq!(state(&future), "pending");
     host.begin();
     assert_eq!(state(&future), "running");
-    raw.complete(Ok(vec![1]));
+    raw.complete(Ok(vec![1].into()));
     assert_eq!(state(&future), "finished: u64");
 
     let (_promise, future) = number();
@@ -132,7 +132,7 @@ fn done_is_true_in_every_state_but_pending_and_running() {
     assert!(!raw.is_done());
     host.begin();
     assert!(!raw.is_done());
-    raw.complete(Ok(vec![]));
+    raw.complete(Ok(vec![].into()));
     assert!(raw.is_done());
 
     let (_promise, future) = number();
@@ -149,7 +149,7 @@ fn running_is_true_only_while_running() {
     assert!(!raw.is_running());
     host.begin();
     assert!(raw.is_running());
-    raw.complete(Ok(vec![]));
+    raw.complete(Ok(vec![].into()));
     assert!(!raw.is_running());
 }
 
@@ -271,8 +271,8 @@ fn the_error_is_told_per_state() {
 #[test]
 fn a_value_set_twice_keeps_the_first() {
     let raw = RawFuture::pending(TaskId(0), None);
-    assert!(raw.complete(Ok(vec![1])));
-    assert!(!raw.complete(Ok(vec![2])));
+    assert!(raw.complete(Ok(vec![1].into())));
+    assert!(!raw.complete(Ok(vec![2].into())));
     assert!(!raw.complete(Err(TaskError::Cancelled {
         may_have_run: false
     })));
@@ -286,7 +286,7 @@ fn an_error_set_twice_keeps_the_first() {
     assert!(!raw.complete(Err(TaskError::Cancelled {
         may_have_run: false
     })));
-    assert!(!raw.complete(Ok(vec![2])));
+    assert!(!raw.complete(Ok(vec![2].into())));
     assert!(matches!(raw.outcome(), Some(Err(TaskError::Abandoned))));
 }
 
@@ -314,7 +314,7 @@ fn dropping_a_future_detaches_and_releases_the_result() {
     drop(future);
     assert!(!raw.is_done());
     *host.future.lock().unwrap() = None;
-    assert!(raw.complete(Ok(vec![0; 1000])));
+    assert!(raw.complete(Ok(vec![0; 1000].into())));
     assert_eq!(raw.handles(), 1);
 }
 
@@ -329,7 +329,7 @@ fn abort_on_drop_cancels() {
 fn abort_on_drop_leaves_a_finished_future_alone() {
     let (host, raw) = FakeHost::new();
     let future: Future<u64> = raw.clone().typed::<u64>().abort_on_drop();
-    raw.complete(Ok(vec![1]));
+    raw.complete(Ok(vec![1].into()));
     drop(future);
     assert!(!raw.is_cancelled());
     assert_eq!(host.drains.load(Ordering::SeqCst), 0);
@@ -345,7 +345,7 @@ fn a_dropped_promise_says_so() {
 
 #[test]
 fn a_result_that_does_not_decode_names_the_type() {
-    let raw = RawFuture::ready(TaskId(0), Ok(vec![1, 2]));
+    let raw = RawFuture::ready(TaskId(0), Ok(vec![1, 2].into()));
     let error = wait_soon(&raw.typed::<u8>()).unwrap_err();
     assert!(
         matches!(

@@ -7,7 +7,7 @@ use std::task::Context;
 #[test]
 fn a_thread_that_waits_is_offered_to_the_host_first() {
     let (host, raw) = FakeHost::new();
-    *host.drained.lock().unwrap() = Some(Ok(vec![7]));
+    *host.drained.lock().unwrap() = Some(Ok(vec![7].into()));
     assert_eq!(wait_soon(&raw.typed::<u8>()).unwrap(), 7);
     assert_eq!(host.drains.load(Ordering::SeqCst), 1);
 }
@@ -22,14 +22,14 @@ fn a_thread_that_the_host_has_no_use_for_parks() {
     while host.drains.load(Ordering::SeqCst) == 0 {
         thread::yield_now();
     }
-    raw.complete(Ok(vec![7]));
+    raw.complete(Ok(vec![7].into()));
     assert_eq!(waiter.join().unwrap(), 7);
 }
 
 #[test]
 fn a_finished_future_does_not_bother_the_host() {
     let (host, raw) = FakeHost::new();
-    raw.complete(Ok(vec![7]));
+    raw.complete(Ok(vec![7].into()));
     assert_eq!(wait_soon(&raw.typed::<u8>()).unwrap(), 7);
     assert_eq!(host.drains.load(Ordering::SeqCst), 0);
 }
@@ -69,7 +69,7 @@ fn a_task_that_polls_again_takes_no_second_seat() {
     }
     drop(old_waker);
     assert_eq!(Arc::strong_count(&old), 1, "the replaced waker is not kept");
-    raw.complete(Ok(vec![]));
+    raw.complete(Ok(vec![].into()));
     assert_eq!((old.count(), new.count()), (0, 1));
     assert_eq!(raw.waiters(), 0);
 }
@@ -127,7 +127,7 @@ fn a_waker_that_panics_stops_nobody_else() {
         raw.poll(&mut second, &mut Context::from_waker(&waker))
             .is_pending()
     );
-    assert!(raw.complete(Ok(vec![])));
+    assert!(raw.complete(Ok(vec![].into())));
     assert_eq!(counter.count(), 1);
 }
 
@@ -149,5 +149,5 @@ fn a_waker_may_use_the_future_that_wakes_it() {
         raw.poll(&mut seat, &mut Context::from_waker(&waker))
             .is_pending()
     );
-    assert!(raw.complete(Ok(vec![])));
+    assert!(raw.complete(Ok(vec![].into())));
 }

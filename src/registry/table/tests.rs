@@ -1,5 +1,6 @@
 use super::*;
 use crate::registry::function::{Name, RunError};
+use crate::wire::Handles;
 
 fn is_prime(n: u64) -> bool {
     (2..n).all(|d| !n.is_multiple_of(d))
@@ -86,7 +87,9 @@ fn a_registered_function_is_found_by_its_type() {
     assert_eq!(function.signature, "(u64) -> bool");
     assert!(function.file.ends_with("tests.rs"));
     let mut out = vec![1];
-    function.run(&[7], &mut out).unwrap();
+    function
+        .run([7][..].into(), Handles::default(), &mut out)
+        .unwrap();
     assert_eq!(out, [1, 1]);
 
     assert_eq!(found(later).unwrap().name, "later on");
@@ -172,7 +175,10 @@ fn a_function_is_found_by_name_when_the_types_agree() {
 #[test]
 fn bytes_that_do_not_decode_are_not_run() {
     let mut out = Vec::new();
-    let error = found(is_prime).unwrap().run(&[7, 7], &mut out).unwrap_err();
+    let error = found(is_prime)
+        .unwrap()
+        .run([7, 7][..].into(), Handles::default(), &mut out)
+        .unwrap_err();
     assert!(
         matches!(error, RunError::ArgumentNotDecoded(_)),
         "{error:?}"

@@ -39,6 +39,24 @@ fn nothing_is_prefetched_behind_an_unknown_function() {
 }
 
 #[test]
+fn what_is_to_be_alone_is_not_prefetched_and_has_nothing_behind_it() {
+    let alone = Terms {
+        function: SHORT,
+        is_alone: true,
+        ..Terms::default()
+    };
+    let mut pool = Pool::new(1).learn(0);
+    assert_eq!(pool.submit_with(alone), [send(0, 1, 1)]);
+    assert_eq!(pool.submit(SHORT), []);
+    assert_eq!(pool.submit_with(alone), []);
+    assert_eq!(
+        pool.finished_in(0, 1, 10 * US),
+        [complete(1, End::Finished), send(0, 2, 2)],
+        "and not the next one, which is to be alone"
+    );
+}
+
+#[test]
 fn prefetching_ends_at_the_time_limit() {
     let mut pool = Pool::new(1).learn(0);
     for task in 1..=10 {

@@ -12,9 +12,7 @@ impl World {
         let now = self.model.now;
         self.model.wait_is_over(task);
         assert_eq!(self.model.place(task), Some(Place::Queued));
-        let estimate_ns = self
-            .model
-            .estimate(self.model.tasks[task as usize].terms.function);
+        let estimate_ns = self.model.estimate(&self.model.tasks[task as usize].terms);
         self.model.tasks[task as usize].sent = Some((id, seq));
         let worker = self.model.worker(id);
         assert!(worker.serves() && worker.has_room(), "{worker:?}");
@@ -103,7 +101,7 @@ impl World {
         let model = &self.model;
         let is_ahead = |other: &u64| model.order(*other) < model.order(task);
         let others_wait = model.queued().iter().any(is_ahead);
-        let estimate_ns = model.estimate(model.tasks[task as usize].terms.function);
+        let estimate_ns = model.estimate(&model.tasks[task as usize].terms);
         let (idle, busy): (Vec<_>, Vec<_>) = model.workers.iter().partition(|it| it.is_idle());
         let busy = busy.into_iter().filter(|worker| !worker.is_on_hold);
         let least = busy

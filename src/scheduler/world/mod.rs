@@ -331,6 +331,7 @@ fn terms_of(arg: u8, now: u64) -> Terms {
         function: u32::from(arg % 4),
         more_items: 0,
         priority: [0, 0, 1, 0, -1, 0, 2, 0][usize::from(arg >> 2 & 7)],
+        is_alone: arg & 15 == 7,
         timeout_ns: match arg >> 4 & 3 {
             1 => limit(30_000),
             2 => limit(3_000_000),

@@ -379,8 +379,11 @@ impl Model {
     }
 
     /// The mean, from the whole history.
-    pub(super) fn estimate(&self, function: u32) -> u64 {
-        let mut runs = self.runs[function as usize]
+    pub(super) fn estimate(&self, terms: &Terms) -> u64 {
+        if terms.is_alone {
+            return UNKNOWN_NS;
+        }
+        let mut runs = self.runs[terms.function as usize]
             .iter()
             .map(|run| (*run).min(UNKNOWN_NS));
         let Some(first) = runs.next() else {

@@ -7,6 +7,7 @@ use crate::error::{SubmitError, TaskError};
 use crate::executor::core::Work;
 use crate::executor::gate::Permit;
 use crate::executor::map::batch::{Batch, Given};
+use crate::wire::Handles;
 
 /// How many tasks per worker are submitted ahead, unless [`Map::buffersize`](crate::Map::buffersize) says otherwise: enough to
 /// keep every pipe full of short tasks.
@@ -110,7 +111,8 @@ impl<I: Iterator, E> Engine<I, E> {
         if self.inputs.is_none() {
             return;
         }
-        let chunksize = self.next_chunksize();
+        // As many as can be counted in a frame.
+        let chunksize = self.next_chunksize().min(u32::MAX as usize);
         let is_chosen = matches!(self.chunks, Chunks::Of(_));
         // The last item may be of any length: see `Draft::fitting`.
         let half_a_frame = usize::try_from(self.executor.0.max_frame() / 2).unwrap_or(usize::MAX);
@@ -119,13 +121,20 @@ impl<I: Iterator, E> Engine<I, E> {
             return;
         };
         let mut is_at_end = false;
-        while self.draft.len() < chunksize && self.after_draft.is_none() && !is_at_end {
+        while self.draft.len() < chunksize
+            && self.draft.handles.is_empty()
+            && self.after_draft.is_none()
+            && !is_at_end
+        {
             if !is_chosen && self.draft.size() >= enough {
                 break;
             }
             let draft = &mut self.draft;
-            match panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, &mut draft.bytes))) {
-                Ok(Pulled::Item) => draft.ends.push(draft.bytes.len()),
+            match panic::catch_unwind(AssertUnwindSafe(|| (self.pull)(inputs, draft.begin()))) {
+                Ok(Pulled::Item(handles)) => {
+                    draft.finish();
+                    draft.handles = handles;
+                }
                 Ok(Pulled::Refused(error)) => self.after_draft = Some(refused(error)),
                 Ok(Pulled::Error(error)) => self.after_draft = Some(Ended::Input(error)),
                 Ok(Pulled::End) => is_at_end = true,
@@ -134,8 +143,7 @@ impl<I: Iterator, E> Engine<I, E> {
                     is_at_end = true;
                 }
             }
-            // What was begun of another one is no item.
-            draft.bytes.truncate(draft.end());
+            draft.forget();
         }
         self.pulled += self.draft.len() + usize::from(self.after_draft.is_some());
         if is_at_end {
@@ -152,16 +160,19 @@ impl<I: Iterator, E> Engine<I, E> {
             Chunks::Of(_) => self.draft.len(),
             Chunks::Taking(_) => self.draft.fitting(self.executor.0.max_frame()),
         };
+        let count = self.draft.alike(count);
         let begun = entered.and_then(|permit| {
             let function = self.function.clone()?;
             let work = if count == 1 {
-                let copy = |out: &mut Vec<u8>| {
-                    out.extend_from_slice(self.draft.items().next().unwrap_or_default());
-                    Ok(())
+                // Of the last item, if that is this one.
+                let handles = match self.draft.len() {
+                    1 => std::mem::take(&mut self.draft.handles),
+                    _ => Handles::default(),
                 };
-                Work::task(function, copy)?
+                Work::encoded(function, self.draft.first(), handles)
             } else {
-                Work::chunk(function, self.draft.items().take(count))
+                let items = u32::try_from(count).unwrap_or(u32::MAX);
+                Work::chunk_of(function, items, self.draft.items(count))
             };
             let work = work.with(self.options.clone());
             self.executor.0.clone().begin(permit, work)

@@ -4,7 +4,7 @@ use crate::error::TaskError;
 use crate::executor::core::Work;
 use crate::future::{Answer, Answers, Place, Stage};
 use crate::registry::Function;
-use crate::wire::ChunkReader;
+use crate::wire::{ChunkReader, Handles, is_err, value_at};
 
 use super::Ending;
 
@@ -54,8 +54,8 @@ impl Chunk {
 
     /// Says what is wrong with a part about so many items from this one on, in words that follow "because it
     /// sent".
-    pub(super) fn check_part(&self, first: u32, count: usize, last: bool) -> Result<(), String> {
-        let end = self.ended as usize + count;
+    pub(super) fn check_part(&self, first: u32, count: u32, last: bool) -> Result<(), String> {
+        let end = self.ended as usize + count as usize;
         if first != self.ended && count > 0 {
             let next = self.ended;
             return Err(format!("item {first} of a chunk when item {next} was next"));
@@ -68,14 +68,35 @@ impl Chunk {
     }
 
     /// Some items have ended; their results are in here.
-    pub(super) fn begin_part(&mut self, payload: Vec<u8>, count: usize) {
+    pub(super) fn begin_part(&mut self, payload: Vec<u8>, handles: Handles) {
         self.answers.payload = payload;
-        self.answers.items.reserve(count);
+        self.answers.handles = handles;
     }
 
-    /// The result of an item, in what [`begin_part`](Self::begin_part) was given.
-    pub(super) fn bytes(&self, place: Place) -> &[u8] {
-        self.answers.bytes(place)
+    /// The result that stands there, in what [`begin_part`](Self::begin_part) was given, which has been checked; where it ends;
+    /// and whether it is the function's own error, if it returns a `Result`.
+    pub(super) fn value_at(&self, at: usize) -> (Place, usize, bool) {
+        let (value, end) = value_at(&self.answers.payload, at).unwrap_or((&[], at));
+        let place = Place {
+            start: end - value.len(),
+            len: value.len(),
+        };
+        (place, end, is_err(value))
+    }
+
+    /// Whether its items are those that it was submitted with, in their order.
+    pub(super) fn is_first_round(&self) -> bool {
+        self.later.is_none()
+    }
+
+    /// The next `count` items of a first round have results, which stand in the payload from there on.
+    pub(super) fn end_run(&mut self, count: u32, start: usize) {
+        self.answers.items.push(Answer::Values {
+            item: self.ended,
+            count,
+            start,
+        });
+        self.ended += count;
     }
 
     /// The next item has this result.
@@ -170,7 +191,7 @@ impl Chunk {
         let left = self.left();
         self.answers
             .items
-            .extend(left.into_iter().map(|item| Answer {
+            .extend(left.into_iter().map(|item| Answer::One {
                 item: item.number,
                 outcome: Err(error(item.tried)),
             }));
@@ -188,7 +209,7 @@ impl Chunk {
 
     fn answer_next(&mut self, outcome: Result<Place, TaskError>) {
         let item = self.item(self.ended).number;
-        self.answers.items.push(Answer { item, outcome });
+        self.answers.items.push(Answer::One { item, outcome });
         self.ended += 1;
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Job;
 use crate::error::{EndOfWorker, TaskError, TaskId, TimeLimit, TimeLimitKind, WorkerLost};
 use crate::scheduler::{Cause, Verdict};
+use crate::sys;
 
 /// A worker that has gone, as the errors of its tasks name it.
 #[derive(Clone, Debug)]
@@ -119,4 +120,17 @@ pub(in crate::executor::process) fn run_time(started_ns: u64, now_ns: u64) -> Op
     (started_ns != 0)
         .then(|| now_ns.checked_sub(started_ns).map(Duration::from_nanos))
         .flatten()
+}
+
+/// How a process ended, in the caller's words.
+pub(in crate::executor::process) fn end_of_worker(
+    end: sys::End,
+    malformed: Option<&Arc<str>>,
+) -> EndOfWorker {
+    match (malformed, end) {
+        (Some(what), _) => EndOfWorker::Malformed(what.clone()),
+        (None, sys::End::Exited(code)) => EndOfWorker::Exited(code),
+        (None, sys::End::Signalled(signal)) => EndOfWorker::Signalled(signal),
+        (None, sys::End::Unknown) => EndOfWorker::Unknown,
+    }
 }

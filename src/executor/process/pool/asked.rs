@@ -153,6 +153,7 @@ impl Core for Pool {
         let deadline = work.options.deadline.unwrap_or(self.settings.deadline);
         let (function, shape) = (work.function.index, work.shape);
         let priority = work.options.priority;
+        let is_alone = !work.handles.is_empty();
         let job = Job::new(work, timeout, deadline, permit);
         let mut state = lock(&self.state);
         match state.scheduler.state() {
@@ -165,6 +166,7 @@ impl Core for Pool {
                 function,
                 more_items: shape.items() - 1,
                 priority,
+                is_alone,
                 timeout_ns: timeout.and_then(nanoseconds),
                 deadline_ns: deadline
                     .and_then(nanoseconds)

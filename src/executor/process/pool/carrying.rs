@@ -12,6 +12,7 @@ use crate::executor::process::output::Runs;
 use crate::executor::process::reading;
 use crate::primitives::plain::{MutexGuard, lock};
 use crate::scheduler::{self, Action, End, State};
+use crate::wire::Encoded;
 
 /// How many pools' futures one thread may be completing, one inside the other, before it is taken to be completing those of
 /// every pool.
@@ -79,7 +80,7 @@ impl Pool {
                     if link.note_sent(seq) {
                         effects.fresh.push((link.clone(), seq));
                     }
-                    link.push(job.header(task, seq), &job.payload);
+                    link.push(job.header(task, seq), &job.payload, job.function_behind());
                     if !self.output.holds_back(link) {
                         effects.flush(link);
                     }
@@ -256,7 +257,7 @@ impl Pool {
         let this = self.this.clone();
         let complete = move || {
             if let Some(pool) = this.upgrade() {
-                pool.ready.complete(Ok(Vec::new()));
+                pool.ready.complete(Ok(Encoded::default()));
             }
         };
         if is_behind {

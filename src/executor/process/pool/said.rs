@@ -128,7 +128,8 @@ impl Pool {
             return;
         };
         let part = wire::part_of(kept.first, kept.count, &link.page.kept_bytes(kept.len));
-        let part = part.and_then(|payload| Part::decode(payload, false, link.most_items()).ok());
+        let part =
+            part.and_then(|payload| Part::decode(payload, None, false, link.most_items()).ok());
         let Some(part) = part else { return };
         let TaskId(task) = task;
         // What had been sent before its end is refused, as is anything else that cannot be.

@@ -13,6 +13,7 @@ use crate::frame::{Header, Kind};
 use crate::primitives::plain::lock;
 use crate::scheduler::{Action, Scheduler, Turn, WorkerId};
 use crate::sys;
+use crate::wire::Encoded;
 
 /// How long a worker may live on when its result pipe has come to its end. The process closes it when
 /// it ends, a moment before it can be seen to have ended: how it ended is worth waiting for.
@@ -43,7 +44,8 @@ impl Pool {
     pub(in crate::executor::process) fn started(&self, link: Arc<Link>) {
         let mut effects = Effects::default();
         if let Some(initializer) = &self.settings.initializer {
-            link.push(Header::new(Kind::Initialize, 0, 0), &initializer.payload);
+            let header = Header::new(Kind::Initialize, 0, 0);
+            link.push(header, &initializer.payload, Some(initializer.function));
         }
         effects.flush.push(link.clone());
         let mut state = lock(&self.state);
@@ -124,8 +126,8 @@ impl Pool {
         self.callbacks.finish();
         self.output.thread.finish();
         // Done before, unless the reactor ended before the workers were ready.
-        self.ready.complete(Ok(Vec::new()));
-        self.ended.complete(Ok(Vec::new()));
+        self.ready.complete(Ok(Encoded::default()));
+        self.ended.complete(Ok(Encoded::default()));
     }
 
     /// A worker is no more; what it sent has been brought.

@@ -1,0 +1,142 @@
+//! One end of a connection, without the types of its messages.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::assembler::Assembler;
+use super::packet::{HEADER_LEN, MAX_PART, Tag};
+use super::reactor::{Seat, Watch};
+use super::turn::Turn;
+use crate::sys::{deadline_after, longest_packet, packet_pair};
+use crate::wire::Handle;
+
+/// The longest message, unless an end says otherwise.
+pub(super) const DEFAULT_MAX_MESSAGE: u64 = 16 << 30;
+
+/// In [`End::owed`]: there is one.
+pub(super) const OWED: u64 = 1 << 32;
+
+/// Which way messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Direction {
+    Both,
+    Sends,
+    Receives,
+}
+
+/// How long somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Never,
+    Until(Instant),
+    Forever,
+}
+
+impl Patience {
+    pub(super) fn of(timeout: Duration) -> Self {
+        if timeout.is_zero() {
+            return Self::Never;
+        }
+        deadline_after(timeout).map_or(Self::Forever, Self::Until)
+    }
+
+    /// For what waits: `None` is for ever.
+    pub(super) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Until(deadline) => Some(deadline),
+            _ => None,
+        }
+    }
+}
+
+/// Shared by the clones of a connection in one process.
+#[derive(Debug)]
+pub(super) struct End {
+    /// From the first time that somebody has awaited something. It stands before the socket, which is still open
+    /// when this leaves the reactor.
+    watch: OnceLock<Watch>,
+    pub(super) socket: Handle,
+    pub(super) direction: Direction,
+    pub(super) max_message: AtomicU64,
+    /// How much of a message goes into one packet: less than [`MAX_PART`] where the system gives sockets
+    /// little room.
+    pub(super) part: usize,
+    /// What tells its messages from those of other copies of the same end, in whatever process: a number of its own, and
+    /// the first one of its messages. Both are random, so that nobody has to be asked.
+    pub(super) tag: Tag,
+    /// Held while a message of several packets is sent: how many there were.
+    pub(super) sending: Turn<u32>,
+    /// A long message that was given up, when there was no room to tell the receiver: [`OWED`] and its number; or zero.
+    pub(super) owed: AtomicU64,
+    /// Held while somebody receives: what has come in part.
+    pub(super) receiving: Turn<Assembler<Arc<OwnedFd>>>,
+}
+
+impl End {
+    pub(super) fn new(socket: Handle, direction: Direction, max_message: u64) -> Self {
+        let random = RandomState::new().build_hasher().finish();
+        let part = longest_packet(&socket).saturating_sub(HEADER_LEN);
+        Self {
+            watch: OnceLock::new(),
+            socket,
+            direction,
+            max_message: AtomicU64::new(max_message),
+            part: part.clamp(1, MAX_PART),
+            tag: Tag {
+                sender: random as u32,
+                number: (random >> 32) as u32,
+            },
+            sending: Turn::default(),
+            owed: AtomicU64::new(0),
+            receiving: Turn::default(),
+        }
+    }
+
+    /// Both ends.
+    pub(super) fn pair(one: Direction, other: Direction) -> io::Result<(Arc<Self>, Arc<Self>)> {
+        let (first, second) = packet_pair()?;
+        let end =
+            |socket: OwnedFd, way| Arc::new(Self::new(socket.into(), way, DEFAULT_MAX_MESSAGE));
+        Ok((end(first, one), end(second, other)))
+    }
+
+    pub(super) fn max_message(&self) -> u64 {
+        self.max_message.load(Ordering::Relaxed)
+    }
+
+    /// Its place in the reactor, from the first time on that it is asked for.
+    pub(super) fn watch(&self) -> io::Result<&Watch> {
+        if let Some(watch) = self.watch.get() {
+            return Ok(watch);
+        }
+        let watch = Watch::new(&self.socket)?;
+        // Of two that come at once, one leaves the reactor again.
+        Ok(self.watch.get_or_init(|| watch))
+    }
+
+    /// Takes somebody who awaited off the reactor's list.
+    pub(super) fn leave(&self, seat: &mut Seat) {
+        if let Some(watch) = self.watch.get() {
+            watch.leave(seat);
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.tell_what_is_owed();
+    }
+}
+
+impl AsFd for End {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

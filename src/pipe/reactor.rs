@@ -1,0 +1,220 @@
+//! One thread, `procession-connections`, that wakes tasks which await connections.
+//!
+//! It is started when a connection is first awaited, sleeps in `epoll_wait` while nothing happens, and
+//! ends with the last connection that was ever awaited. Blocking calls have nothing to do with it.
+//!
+//! Nobody misses anything: whoever finds that there is nothing to receive (no room to send) enters the list and *then*
+//! arms the descriptor, under the list's lock; an armed descriptor fires also for what is there already.
+
+use std::collections::HashMap;
+use std::io;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+use std::thread;
+
+use crate::future::contain::contain;
+use crate::primitives::plain::{Mutex, lock};
+use crate::sys::{Poller, Ready, fork_of};
+use crate::wire::Handle;
+
+static REACTOR: Mutex<Weak<Reactor>> = Mutex::new(Weak::new());
+
+/// What keeps the thread: it ends when this is dropped.
+#[derive(Debug)]
+struct Reactor(Arc<Shared>);
+
+/// What the thread and the connections share.
+struct Shared {
+    poller: Poller,
+    waiting: Mutex<HashMap<u64, Arc<Waiting>>>,
+    next_key: AtomicU64,
+    /// The thread is to end, or has ended.
+    is_over: AtomicBool,
+}
+
+/// Who awaits one descriptor.
+#[derive(Debug, Default)]
+struct Waiting(Mutex<Wakers>);
+
+#[derive(Debug, Default)]
+struct Wakers {
+    next_place: u64,
+    /// Each by the number of its [`Seat`], with what it waits for.
+    entries: Vec<(u64, For, Waker)>,
+}
+
+/// What is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    Message,
+    Room,
+}
+
+/// A task's place among those that await a descriptor; to be told by [`Watch::leave`] when nobody polls with it
+/// any more.
+#[derive(Debug, Default)]
+pub(super) struct Seat(Option<u64>);
+
+/// A descriptor's place in the reactor; it leaves on drop.
+#[derive(Debug)]
+pub(super) struct Watch {
+    reactor: Arc<Reactor>,
+    key: u64,
+    descriptor: Watched,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Debug)]
+enum Watched {
+    Shared(Handle),
+    /// The list knows the descriptor already, from another copy of the end that has the same one: this is another
+    /// of the same socket.
+    Own(OwnedFd),
+}
+
+impl Watch {
+    pub(super) fn new(socket: &Handle) -> io::Result<Self> {
+        let reactor = Reactor::get()?;
+        let shared = &reactor.0;
+        let key = shared.next_key.fetch_add(1, Ordering::Relaxed);
+        let descriptor = match shared.poller.add(socket, key) {
+            Ok(()) => Watched::Shared(socket.clone()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let own = fork_of(socket)?;
+                shared.poller.add(&own, key)?;
+                Watched::Own(own)
+            }
+            Err(error) => return Err(error),
+        };
+        let waiting = Arc::<Waiting>::default();
+        lock(&shared.waiting).insert(key, waiting.clone());
+        Ok(Self {
+            reactor,
+            key,
+            descriptor,
+            waiting,
+        })
+    }
+
+    /// Has the task woken when there may be what it waits for.
+    pub(super) fn wake(&self, seat: &mut Seat, awaited: For, waker: Waker) -> io::Result<()> {
+        let shared = &self.reactor.0;
+        let mut wakers = lock(&self.waiting.0);
+        wakers.next_place += 1;
+        let number = *seat.0.get_or_insert(wakers.next_place);
+        let known = wakers.entries.iter().position(|(of, ..)| *of == number);
+        let replaced = known.map(|known| wakers.entries.swap_remove(known));
+        wakers.entries.push((number, awaited, waker));
+        let is_awaited = |what| wakers.entries.iter().any(|(_, of, _)| *of == what);
+        let (reads, writes) = (is_awaited(For::Message), is_awaited(For::Room));
+        let armed = match &self.descriptor {
+            Watched::Shared(socket) => shared.poller.arm(socket, self.key, reads, writes),
+            Watched::Own(own) => shared.poller.arm(own, self.key, reads, writes),
+        };
+        drop(wakers);
+        drop(replaced);
+        if shared.is_over.load(Ordering::SeqCst) {
+            return Err(io::Error::other(
+                "the thread that watches connections has ended",
+            ));
+        }
+        armed
+    }
+
+    /// How many tasks are on the list.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.waiting.0).entries.len()
+    }
+
+    pub(super) fn leave(&self, seat: &mut Seat) {
+        let Some(number) = seat.0.take() else { return };
+        let mut wakers = lock(&self.waiting.0);
+        let known = wakers.entries.iter().position(|(of, ..)| *of == number);
+        let left = known.map(|known| wakers.entries.swap_remove(known));
+        drop(wakers);
+        drop(left);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let shared = &self.reactor.0;
+        match &self.descriptor {
+            Watched::Shared(socket) => shared.poller.remove(socket),
+            Watched::Own(own) => shared.poller.remove(own),
+        }
+        lock(&shared.waiting).remove(&self.key);
+        self.waiting.wake_all();
+    }
+}
+
+impl Waiting {
+    fn wake_all(&self) {
+        let entries = mem::take(&mut lock(&self.0).entries);
+        for (.., waker) in entries {
+            let _ = contain(|| waker.wake());
+        }
+    }
+}
+
+impl Reactor {
+    /// The one that there is, or a new one.
+    fn get() -> io::Result<Arc<Self>> {
+        let mut known = lock(&REACTOR);
+        if let Some(reactor) = known.upgrade()
+            && !reactor.0.is_over.load(Ordering::SeqCst)
+        {
+            return Ok(reactor);
+        }
+        let shared = Arc::new(Shared {
+            poller: Poller::new()?,
+            waiting: Mutex::default(),
+            next_key: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        });
+        let of_thread = shared.clone();
+        thread::Builder::new()
+            .name("procession-connections".to_owned())
+            .spawn(move || of_thread.run())?;
+        let reactor = Arc::new(Self(shared));
+        *known = Arc::downgrade(&reactor);
+        Ok(reactor)
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
+        self.0.poller.notify();
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        let mut ready: Vec<Ready> = Vec::new();
+        while !self.is_over.load(Ordering::SeqCst) {
+            // It fails for bad arguments only. Then whoever waits looks again, and is told.
+            if self.poller.wait(&mut ready, None).is_err() {
+                self.is_over.store(true, Ordering::SeqCst);
+                let waiting: Vec<_> = lock(&self.waiting).values().cloned().collect();
+                waiting.iter().for_each(|waiting| waiting.wake_all());
+            }
+            for event in &ready {
+                let waiting = lock(&self.waiting).get(&event.key).cloned();
+                if let Some(waiting) = waiting {
+                    waiting.wake_all();
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! Connections leave nothing behind: no descriptor, no thread.
+
+mod support;
+
+use std::thread;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use procession::pipe::{self, Connection, RecvError, SendError, Sender};
+use support::awaiting;
+
+fn main() {
+    support::run(|| {
+        support::tests![
+            both_ends_are_closed,
+            unread_messages_are_gone_with_their_connection,
+            the_thread_for_awaiting_goes_with_the_last_connection,
+            ends_that_were_never_received_are_closed,
+            ends_that_could_not_be_decoded_are_closed,
+            a_future_that_is_dropped_leaves_nothing,
+            thousands_are_waited_for,
+            running_out_of_descriptors_is_an_error,
+            sending_to_nobody_raises_no_signal,
+        ]
+    });
+}
+
+fn both_ends_are_closed() {
+    let (one, other) = procession::pipe::<String>().unwrap();
+    one.send(&"once".into()).unwrap();
+    assert_eq!(other.recv().unwrap(), "once");
+    let clone = one.clone();
+    one.close();
+    clone.send(&"more".into()).unwrap();
+    drop(clone);
+    assert_eq!(other.recv().unwrap(), "more");
+    assert!(matches!(other.recv(), Err(RecvError::Closed)));
+}
+
+fn unread_messages_are_gone_with_their_connection() {
+    let (one, _other) = procession::pipe::<Vec<u8>>().unwrap();
+    while one.try_send(&vec![1; 1000]).is_ok() {}
+    assert!(matches!(
+        one.try_send(&vec![1; 1 << 20]),
+        Err(SendError::Full)
+    ));
+}
+
+fn the_thread_for_awaiting_goes_with_the_last_connection() {
+    for _ in 0..3 {
+        let (one, other) = procession::pipe::<u32>().unwrap();
+        let echo = thread::spawn(move || {
+            block_on(async {
+                while let Ok(n) = other.recv_async().await {
+                    other.send_async(&n).await.unwrap();
+                }
+            });
+        });
+        for n in 0..100 {
+            one.send(&n).unwrap();
+            assert_eq!(block_on(one.recv_async()).unwrap(), n);
+        }
+        drop(one);
+        awaiting("the echo's end");
+        echo.join().unwrap();
+    }
+}
+
+fn ends_that_were_never_received_are_closed() {
+    let (courier, there) = pipe::duplex::<Sender<u8>, ()>().unwrap();
+    let (sender, receiver) = pipe::one_way::<u8>().unwrap();
+    courier.send(&sender).unwrap();
+    drop(sender);
+    assert!(!receiver.poll(Duration::ZERO).unwrap(), "one is on its way");
+    drop(there);
+    awaiting("the end of a connection whose other end was on its way");
+    assert!(matches!(receiver.recv(), Err(RecvError::Closed)));
+    drop(courier);
+}
+
+fn ends_that_could_not_be_decoded_are_closed() {
+    let (courier, there) = procession::pipe::<Connection<u8>>().unwrap();
+    let (one, other) = procession::pipe::<u8>().unwrap();
+    courier.send(&one).unwrap();
+    drop(one);
+    // As bytes, what came beside it is of no use.
+    assert!(!there.recv_bytes().unwrap().is_empty());
+    awaiting("the end of a connection whose other end was thrown away");
+    assert!(matches!(other.recv(), Err(RecvError::Closed)));
+}
+
+fn a_future_that_is_dropped_leaves_nothing() {
+    let (one, other) = procession::pipe::<Vec<u8>>().unwrap();
+    let long = vec![1; 4 << 20];
+    for _ in 0..20 {
+        let (mut send, mut recv) = (one.send_async(&long), one.recv_async());
+        let sent = block_on(async { futures::poll!(&mut send) });
+        assert!(sent.is_pending());
+        assert!(block_on(async { futures::poll!(&mut recv) }).is_pending());
+    }
+    drop(other);
+    assert!(block_on(one.send_async(&long)).is_err());
+}
+
+fn thousands_are_waited_for() {
+    let limit = support::descriptors().len() + 2000;
+    let pairs: Vec<_> = (0..400)
+        .map(|_| procession::pipe::<usize>().unwrap())
+        .collect();
+    assert!(support::descriptors().len() < limit);
+    let (ones, others): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    for place in [399, 7, 200] {
+        others[place].send(&place).unwrap();
+    }
+    drop(others);
+    // All are ready now: some for a message, the others for the end.
+    let ready = pipe::wait(&ones, None).unwrap();
+    assert!(ready.into_iter().eq(0..400));
+    for place in [7, 200, 399] {
+        assert_eq!(ones[place].recv().unwrap(), place);
+    }
+}
+
+fn running_out_of_descriptors_is_an_error() {
+    let mut taken = Vec::new();
+    let refused = loop {
+        match procession::pipe::<u8>() {
+            Ok(pair) => taken.push(pair),
+            Err(error) => break error,
+        }
+        if taken.len() == 100_000 {
+            return; // there is no limit that could be reached here
+        }
+    };
+    assert_eq!(refused.raw_os_error(), Some(libc::EMFILE));
+    let (one, other) = taken.pop().unwrap();
+    let spare = taken.pop();
+    one.send(&7).unwrap();
+    assert_eq!(other.recv().unwrap(), 7);
+    drop(spare);
+}
+
+fn sending_to_nobody_raises_no_signal() {
+    // Rust's programs ignore SIGPIPE; those of others that call into Rust may not.
+    // SAFETY: the default action is no handler, and the one before is put back.
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let (one, other) = procession::pipe::<Vec<u8>>().unwrap();
+    drop(other);
+    assert!(matches!(one.send(&vec![1]), Err(SendError::Closed)));
+    assert!(matches!(
+        one.send(&vec![1; 1 << 20]),
+        Err(SendError::Closed)
+    ));
+    assert!(block_on(one.send_async(&vec![1])).is_err());
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGPIPE, before) };
+}
