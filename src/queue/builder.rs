@@ -50,7 +50,8 @@ impl<T: Serialize + DeserializeOwned + 'static> QueueBuilder<T> {
 
     /// The most bytes that all items may take together, encoded, each with 8 more and rounded up to 8; a gibibyte unless it is said.
     ///
-    /// No memory is taken for what is not there, and what was there is given back or used again. Where they are used up,
+    /// No memory is taken before something is there. What was taken is used again; if it is more than 16 MiB, it is given back by
+    /// whoever finds the queue empty. Where they are used up,
     /// a queue that is bounded in items is full, so that [`put`](Queue::put) waits; one that is not says
     /// [`Full`](super::PutError::Full). While a queue grows, or where this is no power of two, it may take twice as much for a moment.
     pub fn max_bytes(mut self, bytes: u64) -> Self {

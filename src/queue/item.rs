@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use super::transfer::Buffer;
 use crate::wire::{Handles, decode, encode, handles};
 
-/// A thread keeps buffers up to this size.
-const KEPT: usize = 64 * 1024;
+/// A thread keeps buffers up to this size, one for each way.
+const KEPT: usize = 1 << 20;
 
 thread_local! {
     static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

@@ -57,7 +57,7 @@
 //!
 //! Items lie one behind the other in a ring of bytes. If one does not fit, those who put take the other lock too (always in this order; the other one is
 //! only tried), copy all that there is into a ring of twice the size or more, and commit to that by one store. Each size has its own place in a file
-//! that is sealed at its full length: it takes no memory where nothing has been written, nobody has to learn that it has grown, and it cannot shrink. Who empties a large ring goes back to a
+//! that is sealed at its full length: it takes no memory where nothing has been written, nobody has to learn that it has grown, and it cannot shrink. Who finds a large ring empty goes back to a
 //! small one, and gives the memory back.
 //!
 //! An item is copied with the lock of its side held. While one of hundreds of megabytes is, others of that side wait, and those of the other

@@ -6,8 +6,8 @@ use super::ring::{FRAME, Size, framed};
 use super::side::Cursor;
 use crate::sys::{Deadline, LockedMapping};
 
-/// Rings up to this size stay when they are empty.
-const KEPT: u64 = 1 << 20;
+/// Rings up to this size stay when nothing is in them: to get fresh memory again for each burst costs more than all the rest.
+const KEPT: u64 = 1 << 24;
 
 /// Looks so often for what it waits for before it sleeps, where there is more than one CPU: about as long as it takes to fall asleep and be
 /// woken again.
@@ -93,14 +93,14 @@ impl Core {
 
     /// Gets an item, if there is one by the deadline.
     pub(super) fn get(&self, item: &mut Buffer, deadline: Deadline) -> Result<Tried, Fault> {
-        let mut tried = self.try_get(item, deadline)?;
+        let mut tried = self.try_get_when(false, item, deadline)?;
         for _ in 0..spins() {
             if tried != Tried::NotNow || deadline.has_passed() {
                 return Ok(tried);
             }
             std::hint::spin_loop();
             if self.putters.count() != self.getters.count() || self.is_closed() {
-                tried = self.try_get(item, deadline)?;
+                tried = self.try_get_when(false, item, deadline)?;
             }
         }
         if tried != Tried::NotNow {
@@ -190,6 +190,17 @@ impl Core {
     /// Gets an item if there is one. The deadline is one for the lock.
     #[inline]
     pub(super) fn try_get(&self, item: &mut Buffer, deadline: Deadline) -> Result<Tried, Fault> {
+        self.try_get_when(true, item, deadline)
+    }
+
+    /// The same; if there is none, one that `is_idle` sees to the memory.
+    #[inline]
+    fn try_get_when(
+        &self,
+        is_idle: bool,
+        item: &mut Buffer,
+        deadline: Deadline,
+    ) -> Result<Tried, Fault> {
         let _inside = self.as_getter(deadline)?;
         let got = self.getters.cursor();
         let ring = self.ring()?;
@@ -200,6 +211,9 @@ impl Core {
             let is_closed = self.is_closed();
             seen = self.see_put();
             if seen == got.count {
+                if is_idle && ring.size().bytes() > KEPT {
+                    self.shrink(got);
+                }
                 return Ok(if is_closed {
                     Tried::Closed
                 } else {
@@ -223,9 +237,6 @@ impl Core {
         };
         self.getters.announce();
         self.getters.commit(next);
-        if seen == next.count && ring.size().bytes() > KEPT {
-            self.shrink(next);
-        }
         Ok(Tried::Done)
     }
 

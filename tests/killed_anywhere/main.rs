@@ -18,9 +18,12 @@ use support::Case;
 /// How long an ordinary run may take for one scenario.
 const BUDGET: Duration = Duration::from_secs(1);
 
+/// Sets something up, has it done by a process that is killed before that instruction, and looks at what is left.
+type Scenario = fn(u64) -> End;
+
 fn main() {
     support::run(|| {
-        let scenarios: [(&str, fn(u64) -> End); 9] = [
+        let scenarios: [(&str, Scenario); 9] = [
             ("a_putter_beside_one_that_waits", queue::put_beside_a_waiter),
             ("a_getter_beside_one_that_waits", queue::get_beside_a_waiter),
             ("a_getter_that_waits_itself", queue::wait_and_get),
@@ -39,6 +42,11 @@ fn main() {
             let each = Case::new(format!("{name}_at_each_instruction"), each);
             cases.push(each.limit(Duration::from_secs(3600)).only_when_asked());
         }
+        let costs = Case::new(
+            "a_queue_costs_no_system_call_while_nobody_waits",
+            queue::no_system_call,
+        );
+        cases.push(costs);
         cases.push(Case::new("a_putter_while_the_ring_grows", queue::growing));
         cases.push(
             Case::new("many_at_random_moments", queue::at_random).limit(Duration::from_secs(120)),
@@ -48,14 +56,14 @@ fn main() {
 }
 
 /// How many instructions it takes if it is not killed.
-fn length(scenario: fn(u64) -> End) -> u64 {
+fn length(scenario: Scenario) -> u64 {
     match scenario(u64::MAX) {
         End::Finished(count) => count,
         killed @ End::Killed(_) => panic!("{killed:?}, by nobody"),
     }
 }
 
-fn killed_at_some(name: &str, scenario: fn(u64) -> End) {
+fn killed_at_some(name: &str, scenario: Scenario) {
     let length = length(scenario);
     let begun = Instant::now();
     let mut killed = 0;
@@ -79,7 +87,7 @@ fn killed_at_some(name: &str, scenario: fn(u64) -> End) {
     eprintln!("{name}: killed at {killed} of {length} instructions");
 }
 
-fn killed_at_each(name: &str, scenario: fn(u64) -> End) {
+fn killed_at_each(name: &str, scenario: Scenario) {
     let length = length(scenario);
     for at in 0..=length {
         scenario(at);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use procession::Queue;
 use procession::queue::GetError;
 
-use crate::step::{End, killed_at, soon_reached};
+use crate::step::{End, killed_at, soon_reached, system_calls};
 use crate::support::{awaiting, exit_at_once, signal};
 
 /// How long processes are killed whose ring grows, and at random.
@@ -216,6 +216,22 @@ pub(crate) fn growing() {
     eprintln!("a growing ring: killed at {killed} of {length} instructions");
 }
 
+/// Nobody waits: then nobody has to ask the system for anything.
+pub(crate) fn no_system_call() {
+    let queue = Queue::bounded(100).unwrap();
+    let both = || {
+        for number in 0..50 {
+            queue.put(number).unwrap();
+        }
+        for number in 0..50 {
+            assert_eq!(queue.get().unwrap(), number);
+        }
+    };
+    // What is done for the first time: memory and a thread's own things.
+    both();
+    assert_eq!(system_calls(both), 0);
+}
+
 /// So many items of one that puts, and who it is: of all sizes, with a sum.
 type Numbered = (u32, u64, Vec<u8>);
 
@@ -243,7 +259,7 @@ pub(crate) fn at_random() {
         for kind in 0..4 {
             let (from, to, who) = (&from, &to, putters);
             children.push(fork(move || match kind % 2 {
-                0 => (0..).for_each(|number| from.put(numbered(who, number)).unwrap()),
+                0 => (0..u64::MAX).for_each(|number| from.put(numbered(who, number)).unwrap()),
                 _ => from.iter().for_each(|item| to.put(item.unwrap()).unwrap()),
             }));
             putters += u32::from(kind % 2 == 0);

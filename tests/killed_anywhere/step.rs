@@ -88,8 +88,27 @@ pub(crate) fn soon_reached() -> Vec<u64> {
     rare.map(|(number, _)| number).collect()
 }
 
+/// How many system calls something takes, in a process that is forked off.
+pub(crate) fn system_calls(what: impl FnOnce()) -> usize {
+    // Two stops for each; some are of what is around it.
+    (stops(what) - stops(|| {})).div_ceil(2)
+}
+
+fn stops(what: impl FnOnce()) -> usize {
+    let child = Tracee::fork(what);
+    let mut stops = 0;
+    loop {
+        child.go_on(How::UntilSystemCall);
+        match child.state(false) {
+            State::Stopped => stops += 1,
+            State::Ended | State::Asleep => return stops,
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum How {
+    UntilSystemCall,
     Step,
     Run,
 }
@@ -133,6 +152,7 @@ impl Tracee {
 
     fn go_on(&self, how: How) {
         let request = match how {
+            How::UntilSystemCall => libc::PTRACE_SYSCALL,
             How::Step => libc::PTRACE_SINGLESTEP,
             How::Run => libc::PTRACE_CONT,
         };
@@ -159,12 +179,11 @@ impl Tracee {
         let mut registers = std::mem::MaybeUninit::<libc::user_regs_struct>::zeroed();
         let no = ptr::null_mut::<u8>();
         // SAFETY: the child is stopped and ours, and the place is as large as what is written there: plain numbers.
-        let registers = unsafe {
+        unsafe {
             let done = libc::ptrace(libc::PTRACE_GETREGS, self.pid, no, registers.as_mut_ptr());
             assert_eq!(done, 0, "{}", io::Error::last_os_error());
             registers.assume_init()
-        };
-        registers
+        }
     }
 
     /// Runs until it is before the instruction at an address; `false` if it ends without.

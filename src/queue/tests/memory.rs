@@ -30,12 +30,16 @@ fn a_queue_takes_memory_when_it_is_used_and_gives_it_back_when_it_is_empty() {
         let other = twin(&queue);
         assert!(taken(&queue) <= 64 << 10);
         for round in 0..3 {
-            for number in 0..300_u32 {
+            for number in 0..600_u32 {
                 queue.put(vec![number as u8; 50_000]).unwrap();
             }
-            assert!(taken(&queue) > 15_000_000);
-            for number in 0..300_u32 {
+            assert!(taken(&queue) > 30_000_000);
+            for number in 0..600_u32 {
                 assert_eq!(other.get().unwrap(), [number as u8; 50_000]);
+            }
+            match round {
+                0 => assert!(other.try_get().unwrap_err().is_empty()),
+                _ => assert!(other.get_timeout(SHORT).unwrap_err().is_empty()),
             }
             assert!(taken(&queue) < 1 << 20, "{round}: {}", taken(&queue));
         }
