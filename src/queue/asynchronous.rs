@@ -11,12 +11,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::{Fault, GetError, PutError};
+use super::error::{Fault, GetError, PutError, got, put_error};
+use super::handle::Local;
 use super::item::{decode_item, with_buffer};
 use super::ring::framed;
 use super::transfer::Tried;
 use super::watch::{Ticket, Watch};
-use super::{Local, put_error};
 use crate::sys::Deadline;
 
 /// How long a poll waits for those who copy an item just now, before it leaves the waiting to the thread for it.
@@ -110,7 +110,7 @@ impl<T: DeserializeOwned + 'static> Future for GetAsync<T> {
             let tried = self
                 .seat
                 .poll(context, 0, |deadline| local.core.try_get(buffer, deadline));
-            tried.map(|tried| match super::got(tried)? {
+            tried.map(|tried| match got(tried)? {
                 true => decode_item(buffer.item()).map_err(GetError::Undecodable),
                 false => Err(GetError::Closed),
             })

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::transfer::Tried;
+use crate::sync::WaitError;
 use crate::sys::MutexError;
 
 /// Why an item was not put into a queue. It has the item in it.
@@ -201,5 +203,35 @@ impl From<io::Error> for Fault {
 impl From<crate::sys::OutOfRange> for Fault {
     fn from(_: crate::sys::OutOfRange) -> Self {
         Self::Corrupt
+    }
+}
+
+/// Whether there is an item; if not, the queue is closed.
+#[inline]
+pub(super) fn got(tried: Result<Tried, Fault>) -> Result<bool, GetError> {
+    match tried {
+        Ok(Tried::Done) => Ok(true),
+        Ok(Tried::Closed) => Ok(false),
+        Ok(Tried::NotNow | Tried::Full) | Err(Fault::TimedOut) => Err(GetError::Empty),
+        Err(Fault::Corrupt) => Err(GetError::Corrupt),
+        Err(Fault::System(error)) => Err(GetError::System(error)),
+    }
+}
+
+#[inline]
+pub(super) fn put_error<T>(value: T, tried: Result<Tried, Fault>) -> Result<(), PutError<T>> {
+    Err(match tried {
+        Ok(Tried::Done) => return Ok(()),
+        Ok(Tried::Closed) => PutError::Closed(value),
+        Ok(Tried::NotNow | Tried::Full) | Err(Fault::TimedOut) => PutError::Full(value),
+        Err(Fault::Corrupt) => PutError::Corrupt(value),
+        Err(Fault::System(source)) => PutError::System { value, source },
+    })
+}
+
+pub(super) fn wait_error(fault: Fault) -> WaitError {
+    match fault {
+        Fault::TimedOut => WaitError::TimedOut,
+        Fault::Corrupt | Fault::System(_) => WaitError::Broken,
     }
 }

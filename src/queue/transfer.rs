@@ -131,7 +131,7 @@ impl Core {
         deadline: Deadline,
         mut attempt: impl FnMut() -> Result<Tried, Fault>,
         mut fall_asleep: impl FnMut() -> Result<Option<u32>, Fault>,
-        sleep: impl Fn(u32),
+        rest: impl Fn(u32),
     ) -> Result<Tried, Fault> {
         let _door = room.lock(deadline)?;
         loop {
@@ -141,7 +141,7 @@ impl Core {
                 return Ok(tried);
             }
             if let Some(since) = fall_asleep()? {
-                sleep(since);
+                rest(since);
             }
         }
     }

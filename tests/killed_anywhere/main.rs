@@ -89,8 +89,14 @@ fn killed_at_some(name: &str, scenario: Scenario) {
 
 fn killed_at_each(name: &str, scenario: Scenario) {
     let length = length(scenario);
-    for at in 0..=length {
+    // Where it went round and round, as one does that waits, the first turns are like the others.
+    let instructions = match length {
+        0..20_000 => (0..=length).collect(),
+        _ => step::soon_reached(),
+    };
+    let killed = instructions.len();
+    for at in instructions {
         scenario(at);
     }
-    eprintln!("{name}: killed at each of {length} instructions");
+    eprintln!("{name}: killed at {killed} of {length} instructions");
 }

@@ -4,8 +4,16 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use std::io;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::core::Core;
 use super::*;
-use crate::sync::Lock;
+use crate::sync::{Lock, WaitError};
+use crate::sys::Deadline;
+use crate::wire::Handle;
 use crate::wire::{decode, encode, handles};
 
 mod awaiting;
