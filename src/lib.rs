@@ -303,7 +303,8 @@
 //! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due,
 //! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is read
 //! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
-//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited. A worker runs its tasks on its main thread; a second one watches for the end of this process.
+//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited, and `procession-queue` for each side of a
+//! [`Queue`] that was ever awaited. A worker runs its tasks on its main thread; a second one watches for the end of this process.
 //!
 //! # Features
 //!
@@ -318,7 +319,7 @@
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
 //! * Forking: workers start anew, and share no memory with this process, and no open files but those that are passed as a [`Descriptor`].
-//! * `Process`, queues, pipes, locks, shared memory and managers of `multiprocessing`.
+//! * `Process`, pipes, locks, shared memory and managers of `multiprocessing`.
 //! * More than one machine.
 //!
 //! A worker is a wall against accidents. It has all the rights of this process: it is not a sandbox.

@@ -111,7 +111,7 @@ impl<T: DeserializeOwned + 'static> Future for GetAsync<T> {
                 .seat
                 .poll(context, 0, |deadline| local.core.try_get(buffer, deadline));
             tried.map(|tried| match got(tried)? {
-                true => decode_item(buffer.item()).map_err(GetError::Undecodable),
+                true => decode_item(buffer).map_err(GetError::Undecodable),
                 false => Err(GetError::Closed),
             })
         })

@@ -13,7 +13,7 @@ use super::asynchronous::{GetAsync, PutAsync, Refused};
 use super::builder::QueueBuilder;
 use super::core::Core;
 use super::error::{Fault, GetError, PutError, TaskDoneError, got, put_error, wait_error};
-use super::item::{decode_item, encode_item, with_buffer, with_encoded};
+use super::item::{as_bytes, decode_item, encode_item, with_buffer, with_encoded};
 use super::iter::Iter;
 use super::ring::framed;
 use super::transfer::Tried;
@@ -159,7 +159,8 @@ impl<T> Queue<T> {
     /// [`TaskDoneError::TooOften`] if every item that has been put is done already.
     ///
     /// ```
-    /// use procession::{Queue, TaskDoneError};
+    /// use procession::Queue;
+    /// use procession::queue::TaskDoneError;
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let queue = Queue::unbounded()?;
@@ -243,7 +244,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     /// is as it was.
     ///
     /// ```
-    /// use procession::{PutError, Queue};
+    /// use procession::Queue;
+    /// use procession::queue::PutError;
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let queue = Queue::bounded(1)?;
@@ -318,7 +320,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
             if !got(self.core().try_get(buffer, Deadline::NEVER))? {
                 return Err(GetError::Closed);
             }
-            decode_item(buffer.item()).map_err(GetError::Undecodable)
+            decode_item(buffer).map_err(GetError::Undecodable)
         })
     }
 
@@ -356,7 +358,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
             if !got(self.core().get(buffer, deadline))? {
                 return Err(GetError::Closed);
             }
-            decode_item(buffer.item()).map_err(GetError::Undecodable)
+            decode_item(buffer).map_err(GetError::Undecodable)
         })
     }
 
@@ -365,6 +367,12 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
         item: T,
         put: impl FnOnce(&Core, &[u8]) -> Result<Tried, Fault>,
     ) -> Result<(), PutError<T>> {
+        if let Some(bytes) = as_bytes(&item)
+            && self.check_len(bytes.len()).is_ok()
+        {
+            let tried = put(self.core(), bytes);
+            return put_error(item, tried);
+        }
         with_encoded(|bytes| match self.encode(&item, bytes) {
             Ok(()) => put_error(item, put(self.core(), bytes)),
             Err(Refused::Unencodable(reason)) => Err(PutError::Unencodable {
@@ -380,8 +388,15 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     }
 
     fn encode(&self, item: &T, bytes: &mut Vec<u8>) -> Result<(), Refused> {
+        if let Some(bytes) = as_bytes(item) {
+            self.check_len(bytes.len())?;
+        }
         encode_item(item, bytes).map_err(Refused::Unencodable)?;
-        let taken = framed(bytes.len() as u64).unwrap_or(u64::MAX);
+        self.check_len(bytes.len())
+    }
+
+    fn check_len(&self, len: usize) -> Result<(), Refused> {
+        let taken = framed(len as u64).unwrap_or(u64::MAX);
         if taken > self.max_bytes() {
             return Err(Refused::TooLarge(taken));
         }

@@ -1,12 +1,14 @@
 //! Items to bytes and back, in buffers that a thread keeps.
 
+use std::any::Any;
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::transfer::Buffer;
-use crate::wire::{Handles, decode, encode, handles};
+use crate::wire::{Handles, decode_whole, encode_whole, handles};
 
 /// A thread keeps buffers up to this size, one for each way.
 const KEPT: usize = 1 << 20;
@@ -21,7 +23,7 @@ pub(super) fn encode_item<T: Serialize + 'static>(
     value: &T,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let (encoded, held) = handles::collect(|| encode(value, out));
+    let (encoded, held) = handles::collect(|| encode_whole(value, out));
     encoded.map_err(|error| error.into_message())?;
     if held.is_empty() {
         return Ok(());
@@ -31,11 +33,21 @@ pub(super) fn encode_item<T: Serialize + 'static>(
         .to_owned())
 }
 
-/// The item that these bytes are.
-pub(super) fn decode_item<T: DeserializeOwned + 'static>(item: &[u8]) -> Result<T, String> {
+/// The bytes that an item already is.
+#[inline]
+pub(super) fn as_bytes<T: 'static>(value: &T) -> Option<&Vec<u8>> {
+    (value as &dyn Any).downcast_ref()
+}
+
+/// The item that came. Many bytes that are one become it, and are not copied.
+pub(super) fn decode_item<T: DeserializeOwned + 'static>(came: &mut Buffer) -> Result<T, String> {
+    let item = match came.item().len() {
+        0..=KEPT => Cow::Borrowed(came.item()),
+        _ => Cow::Owned(came.take()),
+    };
     // None can have come, also where something is decoded just now that has some.
     let none = Handles::default();
-    handles::provide(&none, || decode(item)).map_err(|error| error.into_message())
+    handles::provide(&none, || decode_whole(item)).map_err(|error| error.into_message())
 }
 
 /// Lends a buffer to encode into. (Taken out meanwhile: a `Serialize` may use a queue of its own.)

@@ -68,7 +68,8 @@
 //! # What others write there
 //!
 //! is never trusted: all numbers are copied out once and checked, what is reached is within a mapping, and every loop is bounded by the time limit or by
-//! what another process does meanwhile. A queue that has been scribbled over says [`Corrupt`](GetError::Corrupt), or gives items that are none.
+//! what another process does meanwhile. A queue that has been scribbled over says [`Corrupt`](GetError::Corrupt), gives items that are none, or
+//! keeps waiting those who wait without a limit.
 
 mod asynchronous;
 mod builder;

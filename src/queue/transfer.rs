@@ -36,6 +36,14 @@ impl Buffer {
         &self.bytes[..self.len]
     }
 
+    /// What is in it, and all of its memory.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.truncate(self.len);
+        self.len = 0;
+        bytes
+    }
+
     /// How much memory it has.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()

@@ -52,7 +52,7 @@ fn room_is_awaited() {
         assert!(refused.is_closed());
         assert_eq!(refused.into_value(), 3);
         assert!(block_on(queue.get_async()).unwrap_err().is_closed());
-        let tight = Queue::builder().max_bytes(16).build().unwrap();
+        let tight = Queue::builder().max_bytes(8).build().unwrap();
         let refused = block_on(tight.put_async(vec![1_u8; 100])).unwrap_err();
         assert!(matches!(refused, PutError::TooLarge { .. }));
         block_on(tight.put_async(vec![])).unwrap();

@@ -53,7 +53,7 @@ fn more_bytes_than_may_be_are_refused_or_waited_for() {
         match queue.put(vec![0; 1000]) {
             Err(PutError::TooLarge {
                 value,
-                bytes: 1016,
+                bytes: 1008,
                 max_bytes: 1000,
             }) => assert_eq!(value.len(), 1000),
             other => panic!("{other:?}"),

@@ -54,11 +54,8 @@ proptest! {
         handles.push(handles[1].clone());
         let mut model = VecDeque::new();
         let (mut bytes, mut put, mut done, mut is_closed) = (0, 0_u64, 0_u64, false);
-        // A length in one byte or more, the bytes, up to a multiple of 8, and 8 more.
-        let framed = |len: usize| {
-            let varint = (len.max(1).ilog2() / 7 + 1) as usize;
-            ((varint + len).next_multiple_of(8) + 8) as u64
-        };
+        // The bytes, up to a multiple of 8, and 8 more.
+        let framed = |len: usize| (len.next_multiple_of(8) + 8) as u64;
         for (number, (handle, step)) in steps.into_iter().enumerate() {
             let queue = &handles[handle];
             match step {
