@@ -328,7 +328,8 @@
 //! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due,
 //! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is read
 //! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
-//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited, and `procession-children` while a [`Process`] is awaited, or one that was dropped runs. A worker runs its tasks on its main thread; a second one watches for the end of this process.
+//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited, `procession-children` while a [`Process`] is awaited, or one that was dropped runs, and
+//! `procession-queue` for each side of a [`Queue`] that was ever awaited. A worker runs its tasks on its main thread; a second one watches for the end of this process.
 //!
 //! # Features
 //!
@@ -343,7 +344,7 @@
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
 //! * Forking: workers start anew, and share no memory with this process, and no open files but those that are passed as a [`Descriptor`].
-//! * Queues and managers of `multiprocessing`.
+//! * Managers of `multiprocessing`.
 //! * More than one machine.
 //!
 //! A worker is a wall against accidents. It has all the rights of this process: it is not a sandbox.
@@ -381,6 +382,7 @@ mod process;
 pub mod pipe;
 pub mod sync;
 pub mod shared;
+pub mod queue;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -422,6 +424,7 @@ pub use future::{
     AsCompleted, AsCompletedTimeout, Awaiting, Completes, Future, Kill, Promise, ReturnWhen,
     Streamable, Streamed, WaitAsync, Waited, as_completed, wait, wait_async,
 };
+pub use queue::Queue;
 
 /// The program in the README is compiled and run with the other examples.
 #[cfg(doctest)]

@@ -26,7 +26,7 @@ impl Peer {
             Self::Procession => "procession",
             Self::Pipe => "bare pipe, socket or process",
             Self::Executor => "CPython ProcessPoolExecutor",
-            Self::Pool => "multiprocessing (Pool, Pipe)",
+            Self::Pool => "multiprocessing (Pool, Pipe, Queue)",
             Self::Procspawn => "procspawn",
             Self::Rayon => "rayon (threads)",
         }

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use procession::Queue;
 use serde_bytes::ByteBuf;
 
 #[procession::task]
@@ -48,4 +49,23 @@ pub fn burn(steps: u64) -> u64 {
             .wrapping_add(1);
     }
     state
+}
+
+/// Puts so many items of this size.
+#[procession::task]
+pub fn put_all(queue: Queue<Vec<u8>>, count: usize, size: usize) -> Result<usize, String> {
+    let item = vec![7; size];
+    for _ in 0..count {
+        queue.put(item.clone()).map_err(|error| error.to_string())?;
+    }
+    Ok(count)
+}
+
+/// Gets so many.
+#[procession::task]
+pub fn get_all(queue: Queue<Vec<u8>>, count: usize) -> Result<usize, String> {
+    for _ in 0..count {
+        black_box(queue.get().map_err(|error| error.to_string())?);
+    }
+    Ok(count)
 }

@@ -14,6 +14,7 @@ compile_error!(
      to wait for pipes and to notice the end of a process (src/sys)"
 );
 
+mod arena;
 mod cgroup;
 mod clock;
 mod control;
@@ -31,6 +32,7 @@ mod sealed;
 mod segment;
 mod spawn;
 
+pub(crate) use arena::Arena;
 pub(crate) use cgroup::OomKills;
 pub(crate) use clock::{Deadline, deadline_after, instant_at, monotonic_ns};
 pub(crate) use control::{ControlSocket, is_refused_for_now, pair as control_pair};

@@ -56,7 +56,7 @@ use libc::pthread_mutex_t;
 use self::native::{NewMutex, layout_is_known, lock_until};
 use self::threads::{is_alive, this_thread};
 use super::clock::Deadline;
-use super::segment::{Mapping, check_file, create_file, too_large};
+use super::segment::{Mapping, check_file, create_file, page_len, too_large};
 
 /// Whether only the head of the mutex is in the file.
 const IS_SPLIT: bool = cfg!(all(target_env = "gnu", target_pointer_width = "64"));
@@ -126,7 +126,7 @@ impl LockedMapping {
     /// New memory of zeros with a lock that nobody holds, and the descriptor by which another process can map it.
     pub(crate) fn create(name: &str, len: usize) -> io::Result<(Self, OwnedFd)> {
         let memory = create_file(name, needed(len)?)?;
-        let this = Self::map(&memory, len)?;
+        let this = Self::map(&memory, 0, len)?;
         this.initialise_shared()?;
         Ok((this, memory))
     }
@@ -134,13 +134,25 @@ impl LockedMapping {
     /// Maps memory made by [`create`](Self::create) with the same length, after checking that it is.
     pub(crate) fn attach(memory: impl AsFd, len: usize) -> io::Result<Self> {
         check_file(&memory, needed(len)?)?;
-        Self::map(memory, len)
+        Self::map(memory, 0, len)
     }
 
-    fn map(memory: impl AsFd, len: usize) -> io::Result<Self> {
+    /// As [`create`](Self::create), of one page from `at` on in a larger file of zeros, for which the caller answers.
+    pub(super) fn create_page(memory: impl AsFd, at: u64) -> io::Result<Self> {
+        let this = Self::attach_page(memory, at)?;
+        this.initialise_shared()?;
+        Ok(this)
+    }
+
+    /// As [`attach`](Self::attach), of such a page.
+    pub(super) fn attach_page(memory: impl AsFd, at: u64) -> io::Result<Self> {
+        Self::map(memory, at, page_len() - TRAILER)
+    }
+
+    fn map(memory: impl AsFd, at: u64, len: usize) -> io::Result<Self> {
         let new = NewMutex::new()?;
         let id = rustix::fs::fstat(&memory)?.st_ino;
-        let mapping = Mapping::map(memory, len, needed(len)?, TAIL)?;
+        let mapping = Mapping::map(memory, at, len, needed(len)?, TAIL)?;
         let end = mapping.file_len();
         // SAFETY: both are within `TRAILER` bytes from the end of the file, which has room for them behind what is reached by
         // offset.

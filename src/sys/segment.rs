@@ -70,19 +70,20 @@ impl Mapping {
     /// into `/proc`. The pages are taken when they are first written to.
     pub(crate) fn create(name: &str, len: usize) -> io::Result<(Self, OwnedFd)> {
         let memory = create_file(name, len)?;
-        Ok((Self::map(&memory, len, len, 0)?, memory))
+        Ok((Self::map(&memory, 0, len, len, 0)?, memory))
     }
 
     /// Maps memory made by [`create`](Self::create) with the same length, after checking that it is.
     pub(crate) fn attach(memory: impl AsFd, len: usize) -> io::Result<Self> {
         check_file(&memory, len)?;
-        Self::map(memory, len, len, 0)
+        Self::map(memory, 0, len, len, 0)
     }
 
-    /// Maps a file that has been sealed with room for `needed` bytes, of which `len` can be reached; `private` bytes follow it
-    /// that are this process's own.
+    /// Maps a file that has been sealed with room for `needed` bytes from `at` on, the start of a page; `len` of them can be
+    /// reached. `private` bytes follow that are this process's own.
     pub(super) fn map(
         memory: impl AsFd,
+        at: u64,
         len: usize,
         needed: usize,
         private: usize,
@@ -115,7 +116,7 @@ impl Mapping {
             reserved,
         };
         // SAFETY: it takes the place of pages that have just been reserved, and to which nothing refers yet. The file has
-        // `file_len` bytes and is sealed against shrinking, so all of them stay accessible.
+        // `file_len` bytes from `at` on and is sealed against shrinking, so all of them stay accessible.
         unsafe {
             mmap(
                 start.as_ptr().cast(),
@@ -123,7 +124,7 @@ impl Mapping {
                 access,
                 MapFlags::SHARED | MapFlags::FIXED,
                 memory,
-                0,
+                at,
             )?;
         }
         Ok(mapping)
@@ -291,15 +292,23 @@ pub(super) fn create_file(name: &str, needed: usize) -> io::Result<OwnedFd> {
 
 /// Refuses what [`create_file`] has not made for so many bytes.
 pub(super) fn check_file(memory: impl AsFd, needed: usize) -> io::Result<()> {
-    let refused = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    if sealed_len(&memory)? != whole_pages(needed)? as u64 {
+        return Err(refused("shared memory of another size"));
+    }
+    Ok(())
+}
+
+/// How long a file is that can neither shrink nor grow; refuses every other one.
+pub(super) fn sealed_len(memory: impl AsFd) -> io::Result<u64> {
     let seals = fcntl_get_seals(&memory);
     if !seals.is_ok_and(|seals| seals.contains(SEALS)) {
         return Err(refused("not sealed shared memory"));
     }
-    if u64::try_from(fstat(&memory)?.st_size) != Ok(whole_pages(needed)? as u64) {
-        return Err(refused("shared memory of another size"));
-    }
-    Ok(())
+    u64::try_from(fstat(&memory)?.st_size).map_err(|_| refused("shared memory of no size"))
+}
+
+fn refused(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// At least one page, since none cannot be mapped.

@@ -3,7 +3,7 @@
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import Pipe, Pool, Process
+from multiprocessing import Barrier, Pipe, Pool, Process, Queue
 
 now = time.perf_counter
 
@@ -28,6 +28,19 @@ def echo_messages(connection):
             connection.send(connection.recv())
     except EOFError:
         pass
+
+
+def put_all(queue, start, count, size):
+    item = b"\x07" * size
+    start.wait()
+    for _ in range(count):
+        queue.put(item)
+
+
+def get_all(queue, start, count):
+    start.wait()
+    for _ in range(count):
+        queue.get()
 
 
 class Pools:
@@ -107,6 +120,19 @@ class Pools:
         for _ in range(int(count)):
             assert len(one()) == len(data)
         return [(now() - begun) / int(count)]
+
+    def queue(self, sides, size, capacity, count):
+        sides, each = int(sides), int(count) // int(sides)
+        queue, start = Queue(int(capacity)), Barrier(2 * int(sides) + 1)
+        putters = [Process(target=put_all, args=(queue, start, each, int(size))) for _ in range(sides)]
+        getters = [Process(target=get_all, args=(queue, start, each)) for _ in range(sides)]
+        for process in putters + getters:
+            process.start()
+        start.wait()
+        begun = now()
+        for process in getters + putters:
+            process.join()
+        return [now() - begun]
 
     def start(self, which, workers):
         begun = now()

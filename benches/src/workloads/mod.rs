@@ -7,6 +7,7 @@ mod growth;
 mod idle;
 mod map;
 mod memory;
+mod queue;
 mod round_trip;
 mod start;
 mod submits;
@@ -19,12 +20,13 @@ use crate::{Effort, Error};
 
 type Workload = fn(Effort, &mut Table) -> Result<(), Error>;
 
-pub const ALL: [(&str, Workload); 11] = [
+pub const ALL: [(&str, Workload); 12] = [
     ("round_trip", round_trip::run),
     ("submits", submits::run),
     ("map", map::run),
     ("echo", echo::run),
     ("connection", connection::run),
+    ("queue", queue::run),
     ("start", start::run),
     ("work", work::run),
     ("memory", memory::run),

@@ -1,0 +1,102 @@
+//! A process is killed at every instruction of what it does with something that it shares, and the others go on: nobody waits for ever,
+//! nothing is torn or comes twice, and nothing is lost but what it held.
+//!
+//! An ordinary run kills at some of the instructions, evenly spread; `--ignored` at each of them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod queue;
+mod step;
+mod sync;
+
+use std::time::{Duration, Instant};
+
+use step::End;
+use support::Case;
+
+/// How long an ordinary run may take for one scenario.
+const BUDGET: Duration = Duration::from_secs(1);
+
+/// Sets something up, has it done by a process that is killed before that instruction, and looks at what is left.
+type Scenario = fn(u64) -> End;
+
+fn main() {
+    support::run(|| {
+        let scenarios: [(&str, Scenario); 9] = [
+            ("a_putter_beside_one_that_waits", queue::put_beside_a_waiter),
+            ("a_getter_beside_one_that_waits", queue::get_beside_a_waiter),
+            ("a_getter_that_waits_itself", queue::wait_and_get),
+            ("a_closer", queue::close),
+            ("one_that_is_done", queue::task_done),
+            ("an_owner_of_a_lock", sync::lock_and_unlock),
+            ("one_that_sets_an_event", sync::set_an_event),
+            ("one_that_releases_a_semaphore", sync::release_a_semaphore),
+            ("one_that_notifies", sync::notify),
+        ];
+        let mut cases = Vec::new();
+        for (name, scenario) in scenarios {
+            let some = move || killed_at_some(name, scenario);
+            cases.push(Case::new(name, some));
+            let each = move || killed_at_each(name, scenario);
+            let each = Case::new(format!("{name}_at_each_instruction"), each);
+            cases.push(each.limit(Duration::from_secs(3600)).only_when_asked());
+        }
+        let costs = Case::new(
+            "a_queue_costs_no_system_call_while_nobody_waits",
+            queue::no_system_call,
+        );
+        cases.push(costs);
+        cases.push(Case::new("a_putter_while_the_ring_grows", queue::growing));
+        cases.push(
+            Case::new("many_at_random_moments", queue::at_random).limit(Duration::from_secs(120)),
+        );
+        cases
+    });
+}
+
+/// How many instructions it takes if it is not killed.
+fn length(scenario: Scenario) -> u64 {
+    match scenario(u64::MAX) {
+        End::Finished(count) => count,
+        killed @ End::Killed(_) => panic!("{killed:?}, by nobody"),
+    }
+}
+
+fn killed_at_some(name: &str, scenario: Scenario) {
+    let length = length(scenario);
+    let begun = Instant::now();
+    let mut killed = 0;
+    // In turns that each leave out half as many as the one before, from the end on: what matters is near it.
+    let mut step = length.next_power_of_two();
+    'turns: while step > 1 {
+        let mut at = length.saturating_sub(step / 2);
+        loop {
+            scenario(at);
+            killed += 1;
+            if begun.elapsed() > BUDGET {
+                break 'turns;
+            }
+            let Some(before) = at.checked_sub(step) else {
+                break;
+            };
+            at = before;
+        }
+        step /= 2;
+    }
+    eprintln!("{name}: killed at {killed} of {length} instructions");
+}
+
+fn killed_at_each(name: &str, scenario: Scenario) {
+    let length = length(scenario);
+    // Where it went round and round, as one does that waits, the first turns are like the others.
+    let instructions = match length {
+        0..20_000 => (0..=length).collect(),
+        _ => step::soon_reached(),
+    };
+    let killed = instructions.len();
+    for at in instructions {
+        scenario(at);
+    }
+    eprintln!("{name}: killed at {killed} of {length} instructions");
+}
