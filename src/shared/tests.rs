@@ -278,6 +278,8 @@ fn bytes_that_are_written_once_are_read_in_place() {
     assert_eq!(there, bytes);
     assert_eq!(there.len(), 100_000);
     assert_eq!(twin(&there)[99_999], 7);
+    assert!(twin(&bytes).is_same(&bytes));
+    assert!(!SharedBytes::new(&bytes).unwrap().is_same(&bytes));
     let empty = SharedBytes::new(&[]).unwrap();
     assert!(empty.is_empty() && twin(&empty).is_empty());
     let mut writer = SharedBytes::writer().unwrap();
