@@ -54,8 +54,8 @@ impl LocalJob {
         match promises {
             Promises::One(future) => {
                 let outcome = item.run(&work.payload);
-                // First the permit: whoever sees the end of the task may count on its room.
-                drop(permit);
+                // First the permit, and the arguments' descriptors: whoever sees the end of the task may count on their room.
+                drop((permit, work));
                 future.complete(outcome);
             }
             Promises::Many(mut stage, _) => {

@@ -15,7 +15,7 @@ use super::packet::{HEADER_LEN, MAX_PART, Tag};
 use super::reactor::{Seat, Watch};
 use super::turn::Turn;
 use crate::sys::{deadline_after, longest_packet, packet_pair};
-use crate::wire::Handle;
+use crate::wire::{Carried, Handle};
 
 /// The longest message, unless an end says otherwise.
 pub(super) const DEFAULT_MAX_MESSAGE: u64 = 16 << 30;
@@ -76,7 +76,7 @@ pub(super) struct End {
     /// A long message that was given up, when there was no room to tell the receiver: [`OWED`] and its number; or zero.
     pub(super) owed: AtomicU64,
     /// Held while somebody receives: what has come in part.
-    pub(super) receiving: Turn<Assembler<Arc<OwnedFd>>>,
+    pub(super) receiving: Turn<Assembler<Arc<Carried>>>,
 }
 
 impl End {

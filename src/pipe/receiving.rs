@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,9 +23,9 @@ use super::packet::{HEADER_LEN, MAX_PART};
 use super::reactor::{For, Seat};
 use super::turn::{Place, Taken};
 use crate::sys::{has_ended, receive_packet, wait_for};
-use crate::wire::{self, Handles};
+use crate::wire::{self, Carried, Handles};
 
-type Incoming = Assembler<Arc<OwnedFd>>;
+type Incoming = Assembler<Arc<Carried>>;
 
 thread_local! {
     /// Where packets go that are no part of a long message. Each thread has one, not each connection.
@@ -135,7 +135,7 @@ impl End {
         incoming: &mut Incoming,
         scratch: &mut [u8],
         patience: Patience,
-    ) -> io::Result<Option<Step<Arc<OwnedFd>>>> {
+    ) -> io::Result<Option<Step<Arc<Carried>>>> {
         loop {
             match self.next_packet(incoming, scratch, patience == Patience::Forever) {
                 Ok(Step::More) => {}
@@ -155,7 +155,7 @@ impl End {
         incoming: &mut Incoming,
         scratch: &mut [u8],
         waits: bool,
-    ) -> io::Result<Step<Arc<OwnedFd>>> {
+    ) -> io::Result<Step<Arc<Carried>>> {
         let mut head = [0; HEADER_LEN];
         let room = incoming.room();
         let spill = MAX_PART - room.len();
@@ -182,7 +182,11 @@ impl End {
             head: &head,
             len,
             scratch,
-            handles: packet.descriptors.into_iter().map(Arc::new).collect(),
+            handles: packet
+                .descriptors
+                .into_iter()
+                .map(|descriptor| Arc::new(descriptor.into()))
+                .collect(),
             has_lost_handles: packet.has_lost_descriptors,
         };
         Ok(incoming.accept(came, self.max_message()))

@@ -89,7 +89,7 @@ impl SharedBytes {
 
     /// Whether both are handles to the same memory.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.handle.is_same(&other.handle)
+        self.bytes.id() == other.bytes.id()
     }
 }
 

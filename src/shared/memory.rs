@@ -57,9 +57,10 @@ enum Kind {
         handle: Handle,
     },
     Named {
-        /// What travels.
+        /// What travels. It keeps the file: wherever in this process it is still on its way, in the arguments of a task or beside a
+        /// result, the file is the last user here.
         traveller: OnceLock<Handle>,
-        file: NamedFile,
+        file: Arc<NamedFile>,
     },
 }
 
@@ -255,7 +256,7 @@ impl SharedMemory {
     fn named(file: NamedFile) -> Self {
         Self(Arc::new(Kind::Named {
             traveller: OnceLock::new(),
-            file,
+            file: Arc::new(file),
         }))
     }
 
@@ -286,7 +287,9 @@ impl Serialize for SharedMemory {
                     Some(handle) => handle.clone(),
                     None => {
                         let new = file.traveller().map_err(serde::ser::Error::custom)?;
-                        traveller.get_or_init(|| new.into()).clone()
+                        let handle = traveller.get_or_init(|| new.into());
+                        handle.keep(file.clone());
+                        handle.clone()
                     }
                 };
                 Travelling::Named(file.name(), handle)
@@ -310,6 +313,8 @@ impl<'de> Deserialize<'de> for SharedMemory {
                 let file = NamedFile::open_again(&handle, &name).map_err(de::Error::custom)?;
                 let len = usize::try_from(file.len()).unwrap_or(usize::MAX);
                 check_len(len).map_err(de::Error::custom)?;
+                let file = Arc::new(file);
+                handle.keep(file.clone());
                 Kind::Named {
                     traveller: OnceLock::from(handle),
                     file,

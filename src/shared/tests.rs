@@ -1,5 +1,5 @@
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -278,6 +278,8 @@ fn bytes_that_are_written_once_are_read_in_place() {
     assert_eq!(there, bytes);
     assert_eq!(there.len(), 100_000);
     assert_eq!(twin(&there)[99_999], 7);
+    assert!(twin(&bytes).is_same(&bytes));
+    assert!(!SharedBytes::new(&bytes).unwrap().is_same(&bytes));
     let empty = SharedBytes::new(&[]).unwrap();
     assert!(empty.is_empty() && twin(&empty).is_empty());
     let mut writer = SharedBytes::writer().unwrap();
@@ -296,7 +298,10 @@ fn nobody_can_change_what_is_final() {
     let mut bytes = Vec::new();
     let (_, descriptors) =
         handles::collect(|| encode(&SharedBytes::new(b"final").unwrap(), &mut bytes));
-    let file = descriptors.as_slice()[0].try_clone().unwrap();
+    let file = descriptors.as_slice()[0]
+        .as_fd()
+        .try_clone_to_owned()
+        .unwrap();
     assert!(rustix::io::pwrite(&file, b"x", 0).is_err());
     assert!(rustix::fs::ftruncate(&file, 0).is_err());
     assert!(rustix::fs::ftruncate(&file, 10_000).is_err());
@@ -428,6 +433,21 @@ fn a_name_that_is_in_use_is_refused_and_one_that_is_not_is_not_found() {
     drop(memory);
     assert_eq!(SharedMemory::attach(&name).unwrap().len(), 2);
     drop(new);
+    assert!(!file_of(&name).exists());
+}
+
+/// As a pool has it with the arguments of a task, and a future with its result.
+#[test]
+fn what_is_on_its_way_is_a_user_that_removes_the_file_like_any_other() {
+    let name = name();
+    let memory = SharedMemory::create(&name, 1).unwrap();
+    let mut bytes = Vec::new();
+    let (_, on_the_way) = handles::collect(|| encode(&memory, &mut bytes));
+    drop(memory);
+    let came: SharedMemory = handles::provide(&on_the_way, || decode(&bytes)).unwrap();
+    drop(came);
+    assert!(file_of(&name).exists());
+    drop(on_the_way);
     assert!(!file_of(&name).exists());
 }
 

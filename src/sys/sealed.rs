@@ -37,6 +37,8 @@ pub(crate) fn seal(file: File) -> io::Result<OwnedFd> {
 pub(crate) struct SealedBytes {
     start: NonNull<u8>,
     len: usize,
+    /// The file's inode.
+    id: u64,
 }
 
 impl SealedBytes {
@@ -50,13 +52,16 @@ impl SealedBytes {
             ));
         }
         // From here on its size is what it is.
-        let len = isize::try_from(fstat(&memory)?.st_size).map_err(|_| too_large())?;
+        let stat = fstat(&memory)?;
+        let id = stat.st_ino;
+        let len = isize::try_from(stat.st_size).map_err(|_| too_large())?;
         let len = len.unsigned_abs();
         if len == 0 {
             // What is not there cannot be mapped.
             return Ok(Self {
                 start: NonNull::dangling(),
                 len,
+                id,
             });
         }
         // SAFETY: a fresh mapping at an address of the system's choice touches no memory of this program. (Private, since
@@ -73,8 +78,13 @@ impl SealedBytes {
             )?
         };
         NonNull::new(start.cast())
-            .map(|start| Self { start, len })
+            .map(|start| Self { start, len, id })
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
+    }
+
+    /// The same for all mappings of this memory, in this process; another one for any other.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 }
 

@@ -8,7 +8,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::handles::Handles;
+use super::handles::{Carried, Handles};
 
 /// How many descriptors one message can carry (`SCM_MAX_FD` of Linux).
 const MAX_PASSED: usize = 253;
@@ -57,7 +57,7 @@ pub(crate) struct Arriving {
     announced: u16,
     /// The place of the next one.
     next: u16,
-    came: Vec<Arc<OwnedFd>>,
+    came: Vec<Arc<Carried>>,
 }
 
 /// What has come beside a frame.
@@ -97,7 +97,8 @@ impl Arriving {
             ));
         }
         self.next += expected.count;
-        self.came.extend(descriptors.into_iter().map(Arc::new));
+        let came = descriptors.into_iter().map(Carried::from);
+        self.came.extend(came.map(Arc::new));
         Ok(())
     }
 

@@ -13,11 +13,13 @@
 //! [collects]: collect
 //! [provides]: provide
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -32,15 +34,50 @@ pub(crate) fn allow_at_most(count: usize) {
     MAX_HANDLES.fetch_min(count, Ordering::Relaxed);
 }
 
+/// A descriptor on its way. It is open as long as this is there, and then what stands behind it is dropped.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    // In this order: what stands behind it finds it closed.
+    descriptor: OwnedFd,
+    behind: OnceLock<Behind>,
+}
+
+/// Something that is to outlive a descriptor.
+struct Behind(
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    Box<dyn Any + Send + Sync + UnwindSafe + RefUnwindSafe>,
+);
+
+impl fmt::Debug for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("something")
+    }
+}
+
+impl From<OwnedFd> for Carried {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self {
+            descriptor,
+            behind: OnceLock::new(),
+        }
+    }
+}
+
+impl AsFd for Carried {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
 /// The descriptors beside one payload, in the order of their places. Cheap to clone, and as large as
 /// a pointer.
 #[derive(Clone, Debug, Default)]
 // `pub` because what a registered function is asked names it; nothing outside can.
-pub struct Handles(Option<Arc<Vec<Arc<OwnedFd>>>>);
+pub struct Handles(Option<Arc<Vec<Arc<Carried>>>>);
 
 impl Handles {
     /// Of descriptors that came beside a payload.
-    pub(crate) fn new(descriptors: Vec<Arc<OwnedFd>>) -> Self {
+    pub(crate) fn new(descriptors: Vec<Arc<Carried>>) -> Self {
         Self((!descriptors.is_empty()).then(|| Arc::new(descriptors)))
     }
 
@@ -54,7 +91,7 @@ impl Handles {
         self.as_slice().len() as u16
     }
 
-    pub(crate) fn as_slice(&self) -> &[Arc<OwnedFd>] {
+    pub(crate) fn as_slice(&self) -> &[Arc<Carried>] {
         self.0.as_ref().map_or(&[], |descriptors| descriptors)
     }
 }
@@ -67,7 +104,7 @@ thread_local! {
     /// The innermost of them that has descriptors; 0 if none has.
     static FOUND_IN: Cell<u32> = const { Cell::new(0) };
     /// Those, each with the number of its payload, in ascending order.
-    static FOUND: RefCell<Vec<(u32, Arc<OwnedFd>)>> = const { RefCell::new(Vec::new()) };
+    static FOUND: RefCell<Vec<(u32, Arc<Carried>)>> = const { RefCell::new(Vec::new()) };
     /// How many payloads are being decoded, one within the other.
     static DECODING: Cell<u32> = const { Cell::new(0) };
     /// What came beside those that have something beside them, each with the number of its payload.
@@ -163,7 +200,7 @@ pub(crate) fn provide<R>(handles: &Handles, decode: impl FnOnce() -> R) -> R {
 }
 
 /// The place of a descriptor among those of the payload that is being encoded.
-fn place_of(descriptor: &Arc<OwnedFd>) -> Result<u16, &'static str> {
+fn place_of(descriptor: &Arc<Carried>) -> Result<u16, &'static str> {
     let number = ENCODING.get();
     if number == 0 {
         return Err(
@@ -191,7 +228,7 @@ fn place_of(descriptor: &Arc<OwnedFd>) -> Result<u16, &'static str> {
 }
 
 /// The descriptor at a place beside the payload that is being decoded.
-fn descriptor_at(place: u16) -> Result<Arc<OwnedFd>, &'static str> {
+fn descriptor_at(place: u16) -> Result<Arc<Carried>, &'static str> {
     let number = DECODING.get();
     if number == 0 {
         return Err("it holds a descriptor, and none can come here");
@@ -206,15 +243,21 @@ fn descriptor_at(place: u16) -> Result<Arc<OwnedFd>, &'static str> {
 /// A descriptor as a serde value: it encodes as its place beside the payload. The same descriptor
 /// ([`Arc::ptr_eq`]) travels once, however many values of a payload share it.
 #[derive(Clone)]
-pub(crate) struct Handle(Arc<OwnedFd>);
+pub(crate) struct Handle(Arc<Carried>);
 
 impl Handle {
     /// The descriptor, which is duplicated if others share it.
     pub(crate) fn into_owned(self) -> std::io::Result<OwnedFd> {
         match Arc::try_unwrap(self.0) {
-            Ok(descriptor) => Ok(descriptor),
-            Err(shared) => shared.try_clone(),
+            Ok(carried) => Ok(carried.descriptor),
+            Err(shared) => shared.as_fd().try_clone_to_owned(),
         }
+    }
+
+    /// Has this outlive the descriptor, wherever in this process that is on its way. Only the first one does.
+    pub(crate) fn keep(&self, behind: impl Any + Send + Sync + UnwindSafe + RefUnwindSafe) {
+        // Another one may stand there since the descriptor came to this process: it does for all.
+        let _ = self.0.behind.set(Behind(Box::new(behind)));
     }
 
     /// Whether both are the same descriptor of this process.
@@ -229,7 +272,7 @@ impl Handle {
 
 impl From<OwnedFd> for Handle {
     fn from(descriptor: OwnedFd) -> Self {
-        Self(Arc::new(descriptor))
+        Self(Arc::new(descriptor.into()))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use codec::{
     encode_owned, encode_whole, is_err, refusal, split_function,
 };
 pub(crate) use encoded::Encoded;
-pub(crate) use handles::{Handle, Handles};
+pub(crate) use handles::{Carried, Handle, Handles};
 pub(crate) use message::{
     BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, ProcessSetup, Setup,
     TaskFailure,

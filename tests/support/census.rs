@@ -1,4 +1,5 @@
-//! What this process has at a moment: children, threads, descriptors, mappings of status pages.
+//! What this process has at a moment: children, threads, descriptors, mappings of status pages and of shared memory, and files
+//! in shared memory that have its number in their names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -12,6 +13,7 @@ pub(crate) struct Census {
     threads: BTreeSet<u32>,
     descriptors: BTreeMap<u32, String>,
     mappings: BTreeSet<String>,
+    segments: BTreeSet<String>,
 }
 
 /// A thread of this process.
@@ -39,6 +41,7 @@ impl Census {
             threads: threads().into_iter().map(|task| task.id).collect(),
             descriptors: descriptors(),
             mappings: mappings(),
+            segments: segments(),
         }
     }
 
@@ -82,6 +85,9 @@ impl Census {
         }
         for mapping in mappings().difference(&self.mappings) {
             let _ = writeln!(left, "  mapping {mapping}");
+        }
+        for segment in segments().difference(&self.segments) {
+            let _ = writeln!(left, "  shared memory {segment}");
         }
         left
     }
@@ -194,6 +200,20 @@ fn mappings() -> BTreeSet<String> {
     let maps = fs::read_to_string("/proc/self/maps").expect("/proc/self/maps");
     let status = maps.lines().filter(|line| line.contains("procession-"));
     status.map(str::to_owned).collect()
+}
+
+/// Shared memory that a test has given a name: `…-<the number of this process>-…`, see `segment_name`. Others on this machine
+/// have theirs.
+fn segments() -> BTreeSet<String> {
+    let ours = format!("-{}-", std::process::id());
+    let entries = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.contains(&ours)).collect()
+}
+
+/// A name for shared memory, of which the census knows whose it is.
+pub(crate) fn segment_name(what: &str) -> String {
+    format!("procession-test-{}-{what}", std::process::id())
 }
 
 /// The entries of a directory whose names are numbers.

@@ -37,7 +37,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use procession::ProcessPoolExecutor;
 
 pub(crate) use census::{
-    Census, allocated_memory, children, descriptors, parent_of, state_of, threads,
+    Census, allocated_memory, children, descriptors, parent_of, segment_name, state_of, threads,
 };
 pub(crate) use crash::{exit_at_once, ignore, in_a_fork, segfault, signal};
 pub(crate) use files::{Directory, Gate, GateKeeper, Log};

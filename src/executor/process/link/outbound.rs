@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::frame::{HEADER_LEN, Header};
 use crate::registry::Function;
 use crate::sys;
-use crate::wire::{self, Beside, Handles};
+use crate::wire::{self, Beside, Carried, Handles};
 
 use super::beside::Refusals;
 
@@ -56,7 +56,7 @@ pub(super) enum Next<'a> {
     /// Into the pipe.
     Bytes(&'a [u8]),
     /// Through the control socket: a message, and its descriptors.
-    Beside(Beside, &'a [Arc<OwnedFd>]),
+    Beside(Beside, &'a [Arc<Carried>]),
 }
 
 /// The payload of a frame that may be sent more than once.
