@@ -60,7 +60,7 @@ use crate::wire::Handle;
 ///
 /// Putting and getting take a lock of their side, some copying, and no system call as long as nobody waits. Who waits sleeps in the kernel. An item
 /// is copied twice, with the lock of its side held: while one of hundreds of megabytes is put (or got), others who put (or get) wait for it,
-/// also those who only try.
+/// also those who only try. (256 MiB took about 0.3 s here, nearly all of it for fresh memory.)
 ///
 /// # Items
 ///

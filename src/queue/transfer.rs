@@ -79,6 +79,14 @@ impl Core {
             return Ok(first);
         }
         let frame = framed(item.len() as u64).ok_or(Fault::Corrupt)?;
+        let may_have_room = || match (self.putters.peek(), self.getters.peek()) {
+            (Some(put), Some(got)) => !self.is_full(put, got, frame),
+            _ => false,
+        };
+        let tried = self.spin(deadline, may_have_room, || self.try_put(item, deadline))?;
+        if tried != Tried::NotNow {
+            return Ok(tried);
+        }
         self.wait(
             &self.space_room,
             deadline,
@@ -101,16 +109,14 @@ impl Core {
 
     /// Gets an item, if there is one by the deadline.
     pub(super) fn get(&self, item: &mut Buffer, deadline: Deadline) -> Result<Tried, Fault> {
-        let mut tried = self.try_get_when(false, item, deadline)?;
-        for _ in 0..spins() {
-            if tried != Tried::NotNow || deadline.has_passed() {
-                return Ok(tried);
-            }
-            std::hint::spin_loop();
-            if self.putters.count() != self.getters.count() || self.is_closed() {
-                tried = self.try_get_when(false, item, deadline)?;
-            }
+        let first = self.try_get_when(false, item, deadline)?;
+        if first != Tried::NotNow {
+            return Ok(first);
         }
+        let may_have_one = || self.putters.count() != self.getters.count();
+        let tried = self.spin(deadline, may_have_one, || {
+            self.try_get_when(false, item, deadline)
+        })?;
         if tried != Tried::NotNow {
             return Ok(tried);
         }
@@ -129,6 +135,25 @@ impl Core {
             },
             |since| self.putters.sleep(since, deadline),
         )
+    }
+
+    /// Looks for a while, and tries when it looks well.
+    fn spin(
+        &self,
+        deadline: Deadline,
+        looks_well: impl Fn() -> bool,
+        mut attempt: impl FnMut() -> Result<Tried, Fault>,
+    ) -> Result<Tried, Fault> {
+        for _ in 0..spins() {
+            std::hint::spin_loop();
+            if looks_well() || self.is_closed() {
+                let tried = attempt()?;
+                if tried != Tried::NotNow || deadline.has_passed() {
+                    return Ok(tried);
+                }
+            }
+        }
+        Ok(Tried::NotNow)
     }
 
     /// Waits in a room in which one sleeps at a time, and the others wait for its door: so a change wakes one, and if that one

@@ -216,6 +216,21 @@ pub(crate) fn growing() {
     eprintln!("a growing ring: killed at {killed} of {length} instructions");
 }
 
+/// One that finds a queue empty that has been large, and gives its memory back, is killed.
+pub(crate) fn shrinking(at: u64) -> End {
+    let queue = Queue::unbounded().unwrap();
+    queue.put(vec![1_u8; 17 << 20]).unwrap();
+    assert_eq!(queue.get().unwrap().len(), 17 << 20);
+    let look = || assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+    let end = killed_at(at, look, None);
+    queue.put(item(1)).unwrap();
+    queue.put(vec![2; 100_000]).unwrap();
+    assert_eq!(checked(queue.get().unwrap()), 1);
+    assert!(queue.get().unwrap() == [2; 100_000]);
+    assert!(queue.is_empty());
+    end
+}
+
 /// Nobody waits: then nobody has to ask the system for anything.
 pub(crate) fn no_system_call() {
     let queue = Queue::bounded(100).unwrap();

@@ -11,8 +11,8 @@ use crate::{Effort, Error};
 
 /// The size of an item, how many may be in the queue, and how many go through, of ours and of Python's.
 const SIZES: [(&str, usize, usize, usize, usize); 3] = [
-    ("8 B", 8, 10_000, 1_000_000, 40_000),
-    ("1 KiB", 1 << 10, 10_000, 500_000, 30_000),
+    ("8 B", 8, 1_000, 1_000_000, 40_000),
+    ("1 KiB", 1 << 10, 1_000, 1_000_000, 30_000),
     ("64 KiB", 64 << 10, 200, 20_000, 3_000),
 ];
 
