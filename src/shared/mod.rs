@@ -26,15 +26,11 @@
 //! procession::init();
 //! let squares = Array::<u64>::new(100)?;
 //! let done = Value::new(0_u32)?;
-//! # if false {
 //! let pool = ProcessPoolExecutor::new()?;
 //! for start in [0, 50] {
 //!     pool.submit(fill, (squares.clone(), done.clone(), start..start + 50))?;
 //! }
 //! drop(pool); // when all of it has been done
-//! # }
-//! # fill(squares.clone(), done.clone(), 0..50);
-//! # fill(squares.clone(), done.clone(), 50..100);
 //! assert_eq!(done.get()?, 2);
 //! assert_eq!(squares.lock()?.get(9), Some(81));
 //! # Ok(())
