@@ -101,3 +101,20 @@ expect '^fibonacci\(30\) = 832040$' '^fibonacci\(42\) = 267914296$' '^1 1 2 3 5 
 run as_completed
 expect 'the nap of 100 ms in process [0-9]+$' 'the nap of 400 ms in process [0-9]+$' \
     '^ *1\.[0-9]+s: .*1.*5'
+
+# What the counts have to be is found by other means.
+run word_counts
+words=$(cat ./*.md docs/*.md | tr -c 'A-Za-z' '\n' | tr 'A-Z' 'a-z' | grep -E '^..' | cut -c 1-2)
+most=$(sort <<< "$words" | uniq -c | sort -rn | awk 'NR == 1 { print $2, $1 }')
+expect "^${most% *} +${most#* }\$" "^$(wc -l <<< "$words") words in $(ls ./*.md docs/*.md | wc -l) files\$"
+
+run image_filter "$folder/picture.png"
+expect '^process [0-9]+ has filtered [0-9]+ rows$' '^960 x 640 pixels in '
+rows=$(awk '/^process/ { rows += $5 } END { print rows }' "$folder/out")
+((rows == 640)) || fail "image_filter has filtered $rows rows, not 640"
+# The signature, and the size of the picture.
+head=$(od -An -tx1 -N 24 "$folder/picture.png" | tr -d ' \n')
+[[ $head == 89504e470d0a1a0a0000000d49484452000003c000000280 ]] || fail "no picture of that size: $head"
+
+run not_thread_safe
+expect '^4 processes: 0 of 100 games differ$'

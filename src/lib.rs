@@ -236,6 +236,60 @@
 //! [`ThreadPoolExecutor`] and [`InlineExecutor`] run the same functions through the same calls. Code that
 //! takes a `&dyn` [`Executor`] runs on all of them.
 //!
+//! # Processes that work together
+//!
+//! What `multiprocessing` has besides pools are values here, which can be arguments and results of tasks, messages of connections, and
+//! parts of either:
+//!
+//! | `multiprocessing` | here |
+//! |--|--|
+//! | `Pool` | [`ProcessPoolExecutor`] |
+//! | `Pipe` | [`pipe::<T>()`](fn@pipe), [`pipe::duplex`], [`pipe::one_way`]: two [connections](pipe::Connection) with types |
+//! | `connection.wait` | [`pipe::wait`] |
+//! | `Lock`, `RLock` | [`sync::Lock`], [`sync::RLock`], with guards. When an owner dies, the next one is [told](sync::LockError::OwnerDied) |
+//! | `Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`], with permits |
+//! | `Condition`, `Event`, `Barrier` | [`sync::Condition`], [`sync::Event`], [`sync::Barrier`] |
+//! | `Value`, `Array` | [`shared::Value`], [`shared::Array`]: plain data, copied in and out, or atomics |
+//! | `shared_memory` | [`shared::SharedMemory`], with a name only if you want one; [`shared::SharedBytes`] to be read in place |
+//! | `Process`, `Queue` | coming: `Process::spawn(function, args)`, `Queue` |
+//! | `Manager` | not there: most of what it is used for is shared without a server in between |
+//!
+//! Nothing of it has a name in the file system unless you ask for one, and all of it goes with its last user, however the processes
+//! end. A process that is killed at any moment leaves the others theirs. The README says more of what differs from Python, and why.
+//!
+//! ```standalone_crate
+//! use procession::ProcessPoolExecutor;
+//! use procession::pipe::{self, Sender};
+//! use procession::shared::Array;
+//!
+//! #[procession::task]
+//! fn count(words: Vec<String>, by_length: Array<u32>, longest: Sender<String>) {
+//!     for word in &words {
+//!         by_length.lock().unwrap().update(word.len(), |count| *count += 1).unwrap();
+//!     }
+//!     if let Some(word) = words.iter().max_by_key(|word| word.len()) {
+//!         longest.send(word).unwrap();
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # procession::init();
+//! let pool = ProcessPoolExecutor::builder().max_workers(2).build()?;
+//! let by_length = Array::<u32>::new(30)?;
+//! let (sender, longest) = pipe::one_way()?;
+//! for line in ["it is a truth", "universally acknowledged"] {
+//!     let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+//!     pool.submit(count, (words, by_length.clone(), sender.clone()))?;
+//! }
+//! drop(sender); // so that the messages come to an end when the tasks have
+//!
+//! let longest: Result<Vec<String>, _> = longest.messages().collect();
+//! assert_eq!(longest?.len(), 2);
+//! assert_eq!(by_length.lock()?.range(1..6)?, [1, 2, 0, 0, 1]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A whole program
 //!
 //! It counts the words of texts, goes on when one of them crashes its worker, and tells the most
@@ -343,8 +397,8 @@
 //!
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
-//! * Forking: workers start anew, and share no memory with this process, and no open files but those that are passed as a [`Descriptor`].
-//! * Managers of `multiprocessing`.
+//! * Forking: workers start anew, and share only what is passed to them: memory as [`shared`] has it, open files as a [`Descriptor`].
+//! * The managers of `multiprocessing`.
 //! * More than one machine.
 //!
 //! A worker is a wall against accidents. It has all the rights of this process: it is not a sandbox.

@@ -550,7 +550,8 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) {
             .any(|made| name == *made);
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && !is_made => list(&path, files),
-            Ok(kind) if kind.is_file() => files.push(path),
+            // In a second working tree, `.git` is a file.
+            Ok(kind) if kind.is_file() && !is_made => files.push(path),
             _ => {}
         }
     }

@@ -11,9 +11,8 @@
 //!   uses them: programs that know nothing of these locks can have made them.
 //! * Whoever **unlinks** holds a second, exclusive lock (on a range of the file, for this open file description) and has seen
 //!   with it that the name leads to this file. So it cannot lead to another, newer one when it is taken away.
-//! * A descriptor that **travels** is opened for that, and has no lock: a message is no user, since nobody would notice when it is
-//!   thrown away. (Were it the sender's own, a copy that is kept somewhere would keep its lock.) The receiver opens the file anew, and
-//!   is a user from then on, of a file that may have lost its name meanwhile.
+//! * A descriptor that **travels** is one more user, opened for that. Were it the sender's own, its lock would be the sender's, and what the
+//!   sender does with it at its end would happen to the receiver. The receiver opens the file anew.
 //!
 //! # Why they are not mapped
 //!
@@ -102,10 +101,7 @@ impl NamedFile {
                 "not shared memory",
             ));
         }
-        let file = reopen(sent)?;
-        // (Whoever has the exclusive one has it for some instructions.)
-        retry_on_intr(|| flock(&file, FlockOperation::LockShared))?;
-        Self::of(file, name)
+        Self::of(reopen(sent)?, name)
     }
 
     fn of(file: OwnedFd, name: &str) -> io::Result<Self> {
@@ -117,7 +113,7 @@ impl NamedFile {
         })
     }
 
-    /// A descriptor to be sent, which does not count as a user.
+    /// A descriptor that counts as a user as long as any duplicate of it is open.
     pub(crate) fn traveller(&self) -> io::Result<OwnedFd> {
         reopen(&self.file)
     }
@@ -266,10 +262,12 @@ fn open_named(directory: &OwnedFd, name: &str) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// The same file, open once more.
+/// The same file, open once more, as one of its users.
 fn reopen(file: impl AsFd) -> io::Result<OwnedFd> {
     let access = ACCESS.difference(OFlags::NOFOLLOW);
-    off_standard(open(&*path_of(&file), access, Mode::empty())?)
+    let file = off_standard(open(&*path_of(&file), access, Mode::empty())?)?;
+    retry_on_intr(|| flock(&file, FlockOperation::LockShared))?;
+    Ok(file)
 }
 
 fn path_of(file: impl AsFd) -> String {
@@ -303,7 +301,7 @@ fn unlink_same(
     contention: OnContention,
 ) -> io::Result<bool> {
     // Not on the user's own description, or it would stay with that.
-    let file = reopen(file)?;
+    let file = reopen_unlocked(file)?;
     if !lock_for_unlinking(file.as_fd(), contention)? {
         return Ok(false);
     }
@@ -315,6 +313,11 @@ fn unlink_same(
     }
     unlinkat(directory, name, AtFlags::empty())?;
     Ok(true)
+}
+
+fn reopen_unlocked(file: &OwnedFd) -> io::Result<OwnedFd> {
+    let access = ACCESS.difference(OFlags::NOFOLLOW);
+    off_standard(open(&*path_of(file), access, Mode::empty())?)
 }
 
 /// Held until the file is closed.

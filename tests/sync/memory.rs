@@ -87,7 +87,10 @@ fn memory_with_a_name_comes_back() {
     let future = pool.submit(make_named, name()).unwrap();
     let memory = future.wait().unwrap();
     memory.write(0, b"x").unwrap();
+    // What is in the future can be decoded again, and has its name for that long.
     drop(memory);
+    assert!(file().exists());
+    drop(future);
     // The worker may be the last to drop it.
     until("its name to go", || !file().exists());
 }
