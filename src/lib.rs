@@ -251,7 +251,8 @@
 //! | `Condition`, `Event`, `Barrier` | [`sync::Condition`], [`sync::Event`], [`sync::Barrier`] |
 //! | `Value`, `Array` | [`shared::Value`], [`shared::Array`]: plain data, copied in and out, or atomics |
 //! | `shared_memory` | [`shared::SharedMemory`], with a name only if you want one; [`shared::SharedBytes`] to be read in place |
-//! | `Process`, `Queue` | coming: `Process::spawn(function, args)`, `Queue` |
+//! | `Process` | [`Process`], whose `join` has the result of its function, or how it ended |
+//! | `Queue`, `SimpleQueue`, `JoinableQueue` | [`Queue`]: one for all, bounded or not, that no kill leaves unusable |
 //! | `Manager` | not there: most of what it is used for is shared without a server in between |
 //!
 //! Nothing of it has a name in the file system unless you ask for one, and all of it goes with its last user, however the processes
