@@ -197,6 +197,12 @@ fn drives() {
         maximum: Some(0),
     };
     setrlimit(Resource::Core, none).expect("no core dumps");
+    let pool = match &*kind {
+        // The thread that has asked for the workers is gone when they begin.
+        "thread" => std::thread::spawn(|| pool(2)).join().expect("a pool"),
+        _ => pool(2),
+    };
+    // Last: they say that they are there, and whoever is about to be started when the driver's group is sent a signal gets it, too.
     let daemon = |is_daemon| Process::builder().daemon(is_daemon);
     let processes: Vec<Process<()>> = match &*kind {
         "processes" | "awaited_processes" => (0..2)
@@ -206,11 +212,6 @@ fn drives() {
             .map(|_| daemon(true).spawn(have_a_process, ()).unwrap())
             .collect(),
         _ => Vec::new(),
-    };
-    let pool = match &*kind {
-        // The thread that has asked for the workers is gone when they begin.
-        "thread" => std::thread::spawn(|| pool(2)).join().expect("a pool"),
-        _ => pool(2),
     };
     let two = |submit: &dyn Fn() -> Future<()>| vec![submit(), submit()];
     let futures = match &*kind {

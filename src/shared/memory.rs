@@ -36,11 +36,10 @@ use crate::wire::Handle;
 /// # Names
 ///
 /// [`create`](Self::create) makes a file in `/dev/shm`, for this user alone, which also other programs can open that know its name, by
-/// `shm_open`. It is **removed with its last user**: every process that has a handle is one. Killing some of them changes nothing
-/// for the others, and the last of those removes it. A message with a handle is no user: keep one until it has arrived, or what arrives
-/// is the memory without its name.
+/// `shm_open`. It is **removed with its last user**: every process that has a handle is one, and so is a message with a handle in it.
+/// Killing some of them, however, changes nothing for the others, and the last of those removes it.
 ///
-/// Only if **all** users are killed at once nobody is there to do that. Such a file is
+/// Only if **all** users are killed at once (or the last one is a message that nobody has received) nobody is there to do that. Such a file is
 /// recognised by whoever looks next: [`attach`](Self::attach) does not find it, and removes it; [`create`](Self::create) removes it
 /// and makes a new one; and [`remove_abandoned`](Self::remove_abandoned) removes all of them. Programs that open it by other means do not count
 /// as users, and files that are made by other means are not removed.
