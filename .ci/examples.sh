@@ -118,3 +118,7 @@ head=$(od -An -tx1 -N 24 "$folder/picture.png" | tr -d ' \n')
 
 run not_thread_safe
 expect '^4 processes: 0 of 100 games differ$'
+
+# Every number comes out once; so many of them are prime.
+run queue_line
+expect '^a producer has put 10000 numbers$' '^ *2262 numbers with +1 prime factors$' '^20000 numbers in all$'
