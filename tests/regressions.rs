@@ -44,6 +44,8 @@ fn main() {
             an_item_of_a_chunk_is_given_while_later_ones_run,
             a_death_between_two_items_costs_at_most_one,
             a_death_in_a_chunk_costs_the_item_that_ran,
+            a_failed_item_fits_beside_results,
+            cancelled_items_fit_into_frames,
             a_cancelled_chunk_does_not_go_on_elsewhere,
             a_late_map_says_so_with_nothing_submitted,
             an_endless_map_of_refused_items_gives_them_one_by_one,
@@ -57,6 +59,29 @@ fn main() {
 }
 
 // ---- tasks ----
+
+/// A hundred bytes, or a panic that says more.
+#[procession::task]
+fn fill_or_panic(item: u8) -> String {
+    assert!(item != 20, "{}", "no ".repeat(1500));
+    "x".repeat(100)
+}
+
+static GATE: std::sync::OnceLock<Gate> = std::sync::OnceLock::new();
+
+/// What the next call of `pass_kept_gate` here waits at.
+#[procession::task]
+fn keep_gate(gate: Gate) -> u32 {
+    GATE.get_or_init(|| gate);
+    std::process::id()
+}
+
+/// Waits at the gate, the first time.
+#[procession::task]
+fn pass_kept_gate() {
+    static IS_PASSED: std::sync::Once = std::sync::Once::new();
+    IS_PASSED.call_once(|| GATE.get().expect("a gate").pass(0));
+}
 
 #[procession::task]
 fn echo(n: u64) -> u64 {
@@ -667,6 +692,43 @@ fn a_death_between_two_items_costs_at_most_one() {
         let lost = results.iter().filter(|result| result.is_err()).count();
         assert!(lost <= 1, "round {round}: {results:#?}");
     }
+}
+
+/// What says why an item has failed counts for the length of a frame, as a result does.
+fn a_failed_item_fits_beside_results() {
+    let builder = ProcessPoolExecutor::builder().max_workers(1);
+    let pool = builder.max_frame(4096).build().unwrap();
+    let mut map = pool.map(fill_or_panic, 0..40).chunksize(40);
+    for item in 0..40 {
+        awaiting("an item");
+        match map.next().unwrap() {
+            Ok(text) => assert_eq!((item != 20, text.len()), (true, 100)),
+            Err(error) => assert!(
+                matches!(error, TaskError::Panicked(_)) && item == 20,
+                "{error}"
+            ),
+        }
+    }
+    assert!(map.next().is_none());
+}
+
+/// And so do those that have been cancelled.
+fn cancelled_items_fit_into_frames() {
+    let keeper = GateKeeper::new();
+    let builder = ProcessPoolExecutor::builder().max_workers(1);
+    let pool = builder.max_frame(4096).build().unwrap();
+    let worker = pool.submit(keep_gate, keeper.gate()).unwrap().wait();
+    let mut map = pool
+        .map(pass_kept_gate, std::iter::repeat_n((), 3000))
+        .chunksize(3000)
+        .timeout(Duration::from_secs(2));
+    awaiting("the end of the map's time");
+    assert!(matches!(map.next(), Some(Err(TaskError::TimedOut { .. }))));
+    keeper.arrival();
+    keeper.open(1);
+    awaiting("the same worker");
+    let now = pool.submit(keep_gate, keeper.gate()).unwrap().wait();
+    assert_eq!(now.unwrap(), worker.unwrap());
 }
 
 fn a_cancelled_chunk_does_not_go_on_elsewhere() {

@@ -136,7 +136,7 @@ impl Answers {
         let mut items = (0u32..).zip(items).peekable();
         let mut result = Vec::new();
         // The outcome of an item that did not fit beside those before it.
-        let mut held_over: Option<(u32, Result<Handles, TaskFailure>)> = None;
+        let mut held_over: Option<(u32, Ended)> = None;
         let mut sent_at = place.begun;
         let mut now = place.begun;
         let mut is_condemned = false;
@@ -160,22 +160,18 @@ impl Answers {
                         last = false;
                         break;
                     }
-                    if place.page.is_cancel_asked(place.seq) {
-                        part.push(ItemOutcome::Cancelled);
-                        continue;
-                    }
                     result.clear();
-                    let outcome = run::run(function, item.into(), Handles::default(), &mut result);
-                    let size = result.len() + PART_OVERHEAD;
-                    (
-                        index,
-                        outcome.and_then(|handles| fits(size, self.max_frame).map(|()| handles)),
-                    )
+                    let ended = if place.page.is_cancel_asked(place.seq) {
+                        Ended::Cancelled
+                    } else {
+                        run_item(function, item, self.max_frame, &mut result)
+                    };
+                    (index, ended)
                 } else {
                     break;
                 };
                 let size = part.len() - start - frame::HEADER_LEN + result.len() + PART_OVERHEAD;
-                let has_handles = outcome.as_ref().is_ok_and(|handles| !handles.is_empty());
+                let has_handles = matches!(&outcome, Ended::Value(handles) if !handles.is_empty());
                 // The descriptors beside a part are those of one result.
                 if part.count() > 0 && (size as u64 > self.max_frame || has_handles) {
                     held_over = Some((index, outcome));
@@ -183,17 +179,14 @@ impl Answers {
                     break;
                 }
                 match outcome {
-                    Ok(handles) => {
+                    Ended::Value(handles) => {
                         beside = handles;
                         part.push(ItemOutcome::Value(&result));
                     }
-                    Err(failure) => {
-                        let mut bytes = Vec::new();
-                        failure.write_to(
-                            &mut bytes,
-                            self.max_frame.saturating_sub(PART_OVERHEAD as u64),
-                        );
-                        part.push(ItemOutcome::Failure(&bytes));
+                    Ended::Failed => part.push(ItemOutcome::Failure(&result)),
+                    Ended::Cancelled => {
+                        part.push(ItemOutcome::Cancelled);
+                        continue;
                     }
                 }
                 now = sys::monotonic_ns();
@@ -304,6 +297,28 @@ impl Answers {
             self.buffer = Vec::new();
         }
         Ok(())
+    }
+}
+
+/// How an item of a chunk has ended.
+enum Ended {
+    /// With a result, beside which these are.
+    Value(Handles),
+    Failed,
+    Cancelled,
+}
+
+/// Runs one item of a chunk. What it gave, or why it gave nothing, is put into `result`, and fits into a part by itself.
+fn run_item(function: &Function, item: &[u8], max_frame: u64, result: &mut Vec<u8>) -> Ended {
+    let outcome = run::run(function, item.into(), Handles::default(), result)
+        .and_then(|handles| fits(result.len() + PART_OVERHEAD, max_frame).map(|()| handles));
+    match outcome {
+        Ok(handles) => Ended::Value(handles),
+        Err(failure) => {
+            result.clear();
+            failure.write_to(result, max_frame.saturating_sub(PART_OVERHEAD as u64));
+            Ended::Failed
+        }
     }
 }
 

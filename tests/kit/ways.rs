@@ -54,8 +54,8 @@ fn the_same_is_used_in_threads() {
         &ThreadPoolExecutor::with_max_workers(1).unwrap(),
         &InlineExecutor::new(),
     ];
-    for executor in executors {
-        let (kit, others) = Kit::new(&segment_name("kit"));
+    for (n, executor) in executors.into_iter().enumerate() {
+        let (kit, others) = Kit::new(&segment_name(&format!("kit-{n}")));
         let back = executor.submit(use_it, kit.clone()).unwrap().wait();
         let back = back.unwrap();
         kit.has_traces();
