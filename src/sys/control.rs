@@ -144,15 +144,46 @@ impl ControlSocket {
     /// process are missing.
     pub(crate) fn receive_now(&self) -> io::Result<Received> {
         let mut bytes = [0; SHORT_MESSAGE];
+        let (received, descriptors, _) = self.receive_into(&mut bytes, RecvFlags::DONTWAIT)?;
+        // One that cannot be moved is missing as well.
+        let moved = descriptors
+            .into_iter()
+            .filter_map(|fd| off_standard(fd).ok());
+        Ok(Received {
+            bytes: bytes[..received.min(SHORT_MESSAGE)].to_vec(),
+            descriptors: moved.collect(),
+        })
+    }
+
+    /// Waits for one message. An empty one says that the peer is gone.
+    pub(crate) fn receive(&self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+        let mut bytes = vec![0; MAX_MESSAGE];
+        let (received, descriptors, flags) = self.receive_into(&mut bytes, RecvFlags::empty())?;
+        if flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the message or its descriptors were cut",
+            ));
+        }
+        bytes.truncate(received);
+        Ok((bytes, descriptors))
+    }
+
+    /// One message: how many bytes it has, its descriptors, and what the system says of it.
+    fn receive_into(
+        &self,
+        bytes: &mut [u8],
+        flags: RecvFlags,
+    ) -> io::Result<(usize, Vec<OwnedFd>, ReturnFlags)> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut receive = || {
             retry_on_intr(|| {
                 recvmsg(
                     &self.0,
-                    &mut [IoSliceMut::new(&mut bytes)],
+                    &mut [IoSliceMut::new(bytes)],
                     &mut ancillary,
-                    RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+                    flags | RecvFlags::CMSG_CLOEXEC,
                 )
             })
         };
@@ -164,53 +195,10 @@ impl ControlSocket {
         let mut descriptors = Vec::new();
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(passed) = message {
-                // One that cannot be moved is missing as well.
-                descriptors.extend(passed.filter_map(|fd| off_standard(fd).ok()));
-            }
-        }
-        Ok(Received {
-            bytes: bytes[..received.bytes.min(SHORT_MESSAGE)].to_vec(),
-            descriptors,
-        })
-    }
-
-    /// Waits for one message. An empty one says that the peer is gone.
-    pub(crate) fn receive(&self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
-        let mut bytes = vec![0; MAX_MESSAGE];
-        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut receive = || {
-            retry_on_intr(|| {
-                recvmsg(
-                    &self.0,
-                    &mut [IoSliceMut::new(&mut bytes)],
-                    &mut ancillary,
-                    RecvFlags::CMSG_CLOEXEC,
-                )
-            })
-        };
-        let received = match receive() {
-            // As in `receive_now`.
-            Err(Errno::CONNRESET) => receive()?,
-            received => received?,
-        };
-        let mut descriptors = Vec::new();
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(passed) = message {
                 descriptors.extend(passed);
             }
         }
-        if received
-            .flags
-            .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-        {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the message or its descriptors were cut",
-            ));
-        }
-        bytes.truncate(received.bytes);
-        Ok((bytes, descriptors))
+        Ok((received.bytes, descriptors, received.flags))
     }
 }
 
