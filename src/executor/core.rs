@@ -134,24 +134,12 @@ impl Work {
             function: function.name,
             message,
         })?;
-        Ok(Self {
-            function,
-            payload,
-            handles,
-            shape: Shape::Task,
-            options: Options::default(),
-        })
+        Ok(Self::new(function, payload, handles, Shape::Task))
     }
 
     /// One call, whose arguments are encoded already.
     pub(crate) fn encoded(function: &'static Function, arguments: &[u8], handles: Handles) -> Self {
-        Self {
-            function,
-            payload: arguments.to_vec(),
-            handles,
-            shape: Shape::Task,
-            options: Options::default(),
-        }
+        Self::new(function, arguments.to_vec(), handles, Shape::Task)
     }
 
     /// A chunk of calls whose arguments are encoded already.
@@ -159,38 +147,42 @@ impl Work {
         function: &'static Function,
         items: impl IntoIterator<Item = &'a [u8]>,
     ) -> Self {
-        let mut payload = Vec::with_capacity(64);
+        Self::chunk_written(function, 64, |writer| {
+            items.into_iter().for_each(|item| writer.push(item));
+        })
+    }
+
+    /// A chunk of `count` items that stand one behind the other, as [`begin_item`](wire::begin_item) has them put there.
+    pub(crate) fn chunk_of(function: &'static Function, count: u32, items: &[u8]) -> Self {
+        Self::chunk_written(function, items.len() + 16, |writer| {
+            writer.push_all(count, items);
+        })
+    }
+
+    fn chunk_written(
+        function: &'static Function,
+        capacity: usize,
+        write: impl FnOnce(&mut ChunkWriter<'_>),
+    ) -> Self {
+        let mut payload = Vec::with_capacity(capacity);
         let mut writer = ChunkWriter::new(function.index, &mut payload);
-        for item in items {
-            writer.push(item);
-        }
+        write(&mut writer);
         let count = writer.count();
         writer.finish();
+        Self::new(function, payload, Handles::default(), Shape::Chunk(count))
+    }
+
+    fn new(function: &'static Function, payload: Vec<u8>, handles: Handles, shape: Shape) -> Self {
         Self {
             function,
             payload,
-            handles: Handles::default(),
-            shape: Shape::Chunk(count),
+            handles,
+            shape,
             options: Options::default(),
         }
     }
 
     /// The same, with what else was asked for.
-    /// A chunk of `count` items that stand one behind the other, as [`begin_item`](wire::begin_item) has them put there.
-    pub(crate) fn chunk_of(function: &'static Function, count: u32, items: &[u8]) -> Self {
-        let mut payload = Vec::with_capacity(items.len() + 16);
-        let mut writer = ChunkWriter::new(function.index, &mut payload);
-        writer.push_all(count, items);
-        writer.finish();
-        Self {
-            function,
-            payload,
-            handles: Handles::default(),
-            shape: Shape::Chunk(count),
-            options: Options::default(),
-        }
-    }
-
     pub(crate) fn with(self, options: Options) -> Self {
         Self { options, ..self }
     }
