@@ -40,7 +40,7 @@ pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
 }
 
 /// Until it is so, which somebody else sees to.
-fn until(is_so: impl Fn() -> bool) {
+pub(crate) fn until(is_so: impl Fn() -> bool) {
     while !is_so() {
         thread::yield_now();
     }

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use std::io;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::core::Core;
 use super::*;
+use crate::sync::tests::{twin, until, watched};
 use crate::sync::{Lock, WaitError};
 use crate::sys::Deadline;
 use crate::wire::Handle;
-use crate::wire::{decode, encode, handles};
+use crate::wire::{encode, handles};
 
 mod awaiting;
 mod memory;
@@ -22,37 +22,6 @@ mod model;
 
 const SHORT: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(60);
-
-/// Another handle, by way of a payload: its memory is mapped a second time, as in another process.
-fn twin<T: Serialize + DeserializeOwned + 'static>(value: &T) -> T {
-    let mut bytes = Vec::new();
-    let (encoded, descriptors) = handles::collect(|| encode(value, &mut bytes));
-    encoded.unwrap();
-    handles::provide(&descriptors, || decode(&bytes)).unwrap()
-}
-
-/// A test that may not take for ever.
-fn watched(test: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = mpsc::channel();
-    let test = thread::spawn(move || {
-        let _done = done; // Dropped also by a panic.
-        test();
-    });
-    if is_done.recv_timeout(LONG) == Err::<(), _>(mpsc::RecvTimeoutError::Timeout) {
-        eprintln!("a test has taken longer than {LONG:?}");
-        std::process::abort();
-    }
-    if let Err(panic) = test.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-/// Until it is so, which somebody else sees to.
-fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        thread::yield_now();
-    }
-}
 
 fn some_sleep<T>(queue: &Queue<T>) -> bool {
     queue.core().putters.has_sleeper()
