@@ -365,6 +365,10 @@ fn a_crash_ends_what_the_task_has_started() {
 }
 
 fn a_signal_from_outside_ends_what_the_task_has_started() {
+    // `nohup` ignores one of them, and workers do as this process does.
+    for number in [libc::SIGTERM, libc::SIGHUP] {
+        set_default_action(number);
+    }
     let pool = pool(1);
     for number in [libc::SIGKILL, libc::SIGTERM, libc::SIGHUP, libc::SIGABRT] {
         let (future, worker, child) = with_a_child(&pool, Then::Spin);
