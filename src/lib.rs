@@ -438,6 +438,7 @@ pub mod pipe;
 pub mod sync;
 pub mod shared;
 pub mod queue;
+pub mod manager;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

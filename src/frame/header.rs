@@ -16,7 +16,8 @@ pub(crate) const FLAG_IN_TASK: u8 = 1;
 /// their thousands for whoever prints them.
 pub(crate) const MAX_RECORD: u64 = 64 * 1024;
 
-/// What a frame is about. Kinds below 16 travel to a worker, the others from one.
+/// What a frame is about. Kinds below 16 travel to a worker, those below 32 from one; those below 48 travel to a manager's server, the
+/// others from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -45,6 +46,14 @@ pub(crate) enum Kind {
     InitializerFailed = 22,
     /// What was said through `log` or `tracing`.
     Record = 23,
+    /// To a manager's server: something is asked of an object.
+    Request = 32,
+    /// To a manager's server: a call is not waited for any more.
+    Cancel = 33,
+    /// To a manager's server: references are given back.
+    Release = 34,
+    /// From a manager's server: a request is answered.
+    Reply = 48,
 }
 
 /// The header of a frame, decoded.
@@ -105,6 +114,10 @@ impl Kind {
             21 => Self::Passed,
             22 => Self::InitializerFailed,
             23 => Self::Record,
+            32 => Self::Request,
+            33 => Self::Cancel,
+            34 => Self::Release,
+            48 => Self::Reply,
             _ => return Err(FrameError::UnknownKind(byte)),
         })
     }
@@ -127,7 +140,7 @@ impl Kind {
     }
 
     fn has_payload(self) -> bool {
-        !matches!(self, Self::Goodbye | Self::Passed)
+        !matches!(self, Self::Goodbye | Self::Passed | Self::Cancel)
     }
 }
 

@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use super::fuzz::{Decoded, decode};
 use super::*;
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 16] = [
     Kind::Task,
     Kind::Chunk,
     Kind::Initialize,
@@ -21,6 +21,10 @@ const KINDS: [Kind; 12] = [
     Kind::Passed,
     Kind::InitializerFailed,
     Kind::Record,
+    Kind::Request,
+    Kind::Cancel,
+    Kind::Release,
+    Kind::Reply,
 ];
 
 fn frame(header: Header, payload: &[u8]) -> Vec<u8> {
@@ -51,7 +55,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
                 _ => 0,
             };
             let len = match kind {
-                Kind::Goodbye | Kind::Passed => 0,
+                Kind::Goodbye | Kind::Passed | Kind::Cancel => 0,
                 Kind::Record => len.min(MAX_RECORD as usize),
                 _ => len,
             };

@@ -31,6 +31,7 @@ mod robust;
 mod sealed;
 mod segment;
 mod spawn;
+mod streams;
 
 pub(crate) use arena::Arena;
 pub(crate) use cgroup::OomKills;
@@ -68,3 +69,4 @@ pub(crate) use rustix::process::Signal;
 pub(crate) use sealed::{SealedBytes, seal, unsealed_file};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
+pub(crate) use streams::send;

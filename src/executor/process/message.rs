@@ -158,7 +158,14 @@ impl Message {
                 record: Box::new(Record::decode(&frame.payload).map_err(garbled)?),
                 size: frame.payload.len(),
             },
-            Kind::Task | Kind::Chunk | Kind::Initialize | Kind::Goodbye => {
+            Kind::Task
+            | Kind::Chunk
+            | Kind::Initialize
+            | Kind::Goodbye
+            | Kind::Request
+            | Kind::Cancel
+            | Kind::Release
+            | Kind::Reply => {
                 return Err(FrameError::Unexpected(header.kind).to_string());
             }
         })

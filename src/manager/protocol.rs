@@ -1,0 +1,118 @@
+//! What travels between a client and a server, once the connection is authenticated.
+//!
+//! | frame | direction | payload |
+//! |--|--|--|
+//! | `Request` | to the server | the number of an object, then what is asked of it, in that object's own words |
+//! | `Cancel` | to the server | none: the call is not waited for any more |
+//! | `Release` | to the server | how many grants of which objects are given back |
+//! | `Reply` | to the client | the objects that are granted along with it, then the answer, or a [`Fault`] |
+//!
+//! `task` in a header is the number of the call, which the client chooses, and does not use again before it has been answered.
+//! **Every request is answered exactly once**, in any order; a cancelled one as well, with its answer if that was on its way, or
+//! with [`Fault::Cancelled`].
+//!
+//! # References
+//!
+//! An object lives while somebody has a reference to it. A connection's references are counted by *grants*: each reply that names an
+//! object, in its list of grants, adds one. The client gives back, by `Release`, all the grants that it has counted when it has no proxy
+//! of that object any more; one that is on its way meanwhile stays. What a connection has been granted goes with it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{self, CodecError};
+
+/// The version of this protocol, told by either side before anything else.
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// An object of a server. Numbers are not used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct ObjectId(pub(crate) u64);
+
+impl ObjectId {
+    /// The server itself: it makes objects, and finds those that have names.
+    pub(crate) const ROOT: Self = Self(0);
+}
+
+/// A value of a user's type as it is kept, and travels: encoded, with the objects that proxies in it stand for. The server
+/// never decodes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Packed {
+    #[serde(with = "serde_bytes")]
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) refs: Vec<ObjectId>,
+}
+
+/// Why a request has no answer. What is expected to happen (a queue is full, a key is not there) is an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fault {
+    /// The call was cancelled before it was answered.
+    Cancelled,
+    /// There is no such object (any more).
+    NoObject,
+    /// The request is none that this object knows; what the decoder says.
+    NotUnderstood(String),
+    /// A name stands for no object.
+    NoName(String),
+    /// A name stands for another object already.
+    NameTaken(String),
+    /// An object is of another type than it is taken for.
+    WrongType { expected: String, found: String },
+    /// No such type is registered in the server.
+    NoType(String),
+    /// A type of a user's has no such method, or does not show it.
+    NoMethod { type_name: String, method: String },
+    /// A method panicked.
+    Panicked { method: String, message: String },
+    /// An index, or a range, that is not within what is there.
+    OutOfRange { index: u64, len: u64 },
+    /// A number got too large, or too small, for its type.
+    Overflow,
+    /// Something is given back that the caller does not have.
+    NotHeld,
+    /// An argument that makes no sense, and what it has to be.
+    Invalid(String),
+    /// The answer is longer than the server's `max_frame`.
+    TooLong { len: u64, max_frame: u64 },
+    /// More than the server allows, of what is named.
+    TooMany { what: String, limit: u64 },
+    /// The server could not do it; what it says.
+    Failed(String),
+}
+
+/// Begins the payload of a request; what is asked is appended by [`wire::encode`].
+pub(crate) fn encode_object(object: ObjectId, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    wire::encode(&object, out)
+}
+
+/// The object that a request is for; what is asked of it is left in `payload`.
+pub(crate) fn decode_object(payload: &mut &[u8]) -> Result<ObjectId, CodecError> {
+    wire::decode_prefix(payload)
+}
+
+/// Begins the payload of a reply: an answer, encoded, follows.
+pub(crate) fn begin_answer(grants: &[ObjectId], out: &mut Vec<u8>) -> Result<(), CodecError> {
+    wire::encode(&grants.to_vec(), out)?;
+    wire::encode(&true, out)
+}
+
+/// The payload of a reply that has no answer.
+pub(crate) fn encode_fault(fault: &Fault, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    wire::encode(&Vec::<ObjectId>::new(), out)?;
+    wire::encode(&false, out)?;
+    wire::encode(fault, out)
+}
+
+/// A reply taken apart: what is granted, and the encoded answer.
+pub(crate) struct Replied<'a> {
+    pub(crate) grants: Vec<ObjectId>,
+    pub(crate) answer: Result<&'a [u8], Fault>,
+}
+
+pub(crate) fn decode_reply(mut payload: &[u8]) -> Result<Replied<'_>, CodecError> {
+    let grants = wire::decode_prefix(&mut payload)?;
+    let answer = match wire::decode_prefix(&mut payload)? {
+        true => Ok(payload),
+        false => Err(wire::decode(payload)?),
+    };
+    Ok(Replied { grants, answer })
+}

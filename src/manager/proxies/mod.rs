@@ -1,0 +1,1 @@
+//! What users hold: a proxy type for each kind of object.

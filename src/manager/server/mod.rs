@@ -1,0 +1,1 @@
+//! The server: one loop that owns all objects.

@@ -1,0 +1,163 @@
+//! What an object can do while it is asked.
+
+use std::any::Any;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::item::collect_grants;
+use super::references::Directory;
+use super::{Caller, Item, Ref, Refs};
+use crate::manager::protocol::{Fault, ObjectId, Packed};
+use crate::wire;
+
+/// What the owner of a store is to do.
+pub(crate) enum Effect {
+    /// Answer a call. (Its grants have been counted when this is handed out, and their ids are in `granted`.)
+    Answer {
+        caller: Caller,
+        answer: Vec<u8>,
+        granted: Vec<ObjectId>,
+        /// References that become the session's.
+        grants: Refs,
+    },
+    /// Answer it with a fault.
+    Fail { caller: Caller, fault: Fault },
+    /// Run this on a thread of the bounded pool.
+    Work { object: ObjectId, work: Work },
+    /// End the server in good order.
+    Shutdown,
+}
+
+/// Something that may block or panic, to be done elsewhere. What it finds it says through the mailbox, which it gets.
+pub(crate) type Work = Box<dyn FnOnce(Mailbox) + Send>;
+
+/// How work that was begun for an object says what came of it, from whatever thread: [`Object::hear`](super::Object::hear) is
+/// told, if the object is still there.
+#[derive(Clone)]
+pub(crate) struct Mailbox {
+    object: ObjectId,
+    send: std::sync::Arc<dyn Fn(ObjectId, Box<dyn Any + Send>) + Send + Sync>,
+}
+
+impl Mailbox {
+    /// Made by the owner of the store, whose `send` passes on to [`Store::hear`](super::Store::hear) and does not block.
+    pub(crate) fn new(
+        object: ObjectId,
+        send: std::sync::Arc<dyn Fn(ObjectId, Box<dyn Any + Send>) + Send + Sync>,
+    ) -> Self {
+        Self { object, send }
+    }
+
+    pub(crate) fn say(&self, what: Box<dyn Any + Send>) {
+        (self.send)(self.object, what);
+    }
+}
+
+/// What an object can do while it is asked.
+pub(crate) struct Context<'a> {
+    object: ObjectId,
+    directory: &'a Directory,
+    effects: &'a mut Vec<Effect>,
+    max_frame: u64,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        object: ObjectId,
+        directory: &'a Directory,
+        effects: &'a mut Vec<Effect>,
+        max_frame: u64,
+    ) -> Self {
+        Self {
+            object,
+            directory,
+            effects,
+            max_frame,
+        }
+    }
+
+    /// Decodes what is asked; `None`, if that is nothing this object knows: then the caller has been told.
+    pub(crate) fn understand<T: DeserializeOwned + 'static>(
+        &mut self,
+        caller: Caller,
+        op: &[u8],
+    ) -> Option<T> {
+        match wire::decode(op) {
+            Ok(op) => Some(op),
+            Err(error) => {
+                self.fail(caller, Fault::NotUnderstood(error.into_message()));
+                None
+            }
+        }
+    }
+
+    /// Answers a call, with a value in which there may be [`Item`]s.
+    pub(crate) fn answer<T: Serialize + 'static>(&mut self, caller: Caller, value: &T) {
+        let mut answer = Vec::new();
+        let (encoded, grants) = collect_grants(|| wire::encode(value, &mut answer));
+        if let Err(error) = encoded {
+            return self.fail(caller, Fault::Failed(error.into_message()));
+        }
+        self.answer_encoded(caller, answer, grants);
+    }
+
+    /// Answers a call with what is encoded already, and what that refers to.
+    pub(crate) fn answer_encoded(&mut self, caller: Caller, answer: Vec<u8>, grants: Refs) {
+        let (len, max_frame) = (answer.len() as u64, self.max_frame);
+        if len > max_frame {
+            return self.fail(caller, Fault::TooLong { len, max_frame });
+        }
+        self.effects.push(Effect::Answer {
+            caller,
+            answer,
+            granted: grants.ids().collect(),
+            grants,
+        });
+    }
+
+    /// Answers a call with a fault.
+    pub(crate) fn fail(&mut self, caller: Caller, fault: Fault) {
+        self.effects.push(Effect::Fail { caller, fault });
+    }
+
+    /// Keeps a value that came. The objects that it refers to have to be there.
+    pub(crate) fn keep(&self, packed: Packed) -> Result<Item, Fault> {
+        let refs: Result<Refs, Fault> = packed.refs.iter().map(|id| self.find(*id)).collect();
+        Ok(Item {
+            bytes: packed.bytes,
+            refs: refs?,
+        })
+    }
+
+    /// One more reference to an object.
+    pub(crate) fn find(&self, id: ObjectId) -> Result<Ref, Fault> {
+        self.directory.find(id).ok_or(Fault::NoObject)
+    }
+
+    /// Has something done on a thread that may block.
+    pub(crate) fn work(&mut self, work: Work) {
+        let object = self.object;
+        self.effects.push(Effect::Work { object, work });
+    }
+}
+
+impl fmt::Debug for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer {
+                caller, granted, ..
+            } => f
+                .debug_struct("Answer")
+                .field("caller", caller)
+                .field("granted", granted)
+                .finish_non_exhaustive(),
+            Self::Fail { caller, fault } => {
+                f.debug_tuple("Fail").field(caller).field(fault).finish()
+            }
+            Self::Work { object, .. } => f.debug_tuple("Work").field(object).finish(),
+            Self::Shutdown => f.write_str("Shutdown"),
+        }
+    }
+}
