@@ -14,12 +14,14 @@ mod context;
 mod item;
 mod references;
 mod root;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) use self::context::{Context, Effect, Mailbox, Work};
-pub(crate) use self::item::Item;
+pub(crate) use self::item::{Item, Parts};
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
 pub(crate) use self::root::{Kind, RootOp};
