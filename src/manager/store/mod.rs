@@ -89,6 +89,8 @@ pub(crate) struct Store {
     names: BTreeMap<String, Ref>,
     next_object: u64,
     effects: Vec<Effect>,
+    /// How many of them have been seen by `settle`.
+    settled: usize,
     max_frame: u64,
 }
 
@@ -102,6 +104,7 @@ impl Store {
             names: BTreeMap::new(),
             next_object: 1,
             effects: Vec::new(),
+            settled: 0,
             max_frame,
         }
     }
@@ -197,6 +200,7 @@ impl Store {
 
     /// What is to be done now; to be asked for after each of the above, in whatever order. Answers are encoded, grants counted.
     pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        self.settled = 0;
         std::mem::take(&mut self.effects)
     }
 
@@ -222,7 +226,9 @@ impl Store {
 
     /// Counts what the latest answers grant, and forgets their calls.
     fn settle(&mut self) {
-        for effect in &mut self.effects {
+        // Each is seen once: the number of a call that was answered may be in use again.
+        let settled = std::mem::replace(&mut self.settled, self.effects.len());
+        for effect in self.effects.iter_mut().skip(settled) {
             let (caller, granted) = match effect {
                 Effect::Answer { caller, grants, .. } => (caller, Some(grants)),
                 Effect::Fail { caller, .. } => (caller, None),

@@ -11,7 +11,7 @@ mod holding;
 mod lock;
 mod rlock;
 mod semaphore;
-mod turns;
+pub(super) mod turns;
 
 use serde::de::DeserializeOwned;
 
