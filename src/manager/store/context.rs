@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::item::collect_grants;
 use super::references::Directory;
 use super::{Caller, Item, Ref, Refs};
-use crate::manager::protocol::{Fault, ObjectId, Packed};
+use crate::manager::protocol::{Fault, ObjectId, Packed, begin_answer};
 use crate::wire;
 
 /// What the owner of a store is to do.
@@ -126,14 +126,19 @@ impl<'a> Context<'a> {
         answer: Vec<u8>,
         grants: Refs,
     ) -> Result<(), Fault> {
-        let (len, max_frame) = (answer.len() as u64, self.max_frame);
+        let granted: Vec<ObjectId> = grants.ids().collect();
+        // The grants travel with it.
+        let mut begun = Vec::new();
+        begin_answer(&granted, &mut begun).map_err(|error| Fault::Failed(error.into_message()))?;
+        let len = begun.len() as u64 + answer.len() as u64;
+        let max_frame = self.max_frame;
         if len > max_frame {
             return Err(Fault::TooLong { len, max_frame });
         }
         self.effects.push(Effect::Answer {
             caller,
             answer,
-            granted: grants.ids().collect(),
+            granted,
             grants,
         });
         Ok(())

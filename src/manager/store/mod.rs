@@ -16,6 +16,8 @@ mod references;
 mod root;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -259,10 +261,7 @@ impl Store {
                 let Some(entry) = self.objects.remove(&id) else {
                     continue;
                 };
-                for session in self.sessions.values_mut() {
-                    session.asked.remove(&id);
-                }
-                let waiting: Vec<Caller> = self.waiting_for(id);
+                let waiting = self.waiting_for(id);
                 drop(entry);
                 for caller in waiting {
                     let fault = Fault::NoObject;
@@ -274,15 +273,18 @@ impl Store {
     }
 
     /// Whoever waits for an object that goes. (A proxy keeps its object while it is called, so these are clients that broke the rules.)
-    fn waiting_for(&self, id: ObjectId) -> Vec<Caller> {
-        let sessions = self.sessions.iter();
-        let waiting = sessions.flat_map(|(session, known)| {
-            let calls = known.calls.iter().filter(move |(_, of)| **of == id);
-            calls.map(|(call, _)| Caller {
+    fn waiting_for(&mut self, id: ObjectId) -> Vec<Caller> {
+        let mut waiting = Vec::new();
+        for (session, known) in &mut self.sessions {
+            if !known.asked.remove(&id) {
+                continue;
+            }
+            let calls = known.calls.iter().filter(|(_, of)| **of == id);
+            waiting.extend(calls.map(|(call, _)| Caller {
                 session: *session,
                 call: *call,
-            })
-        });
-        waiting.collect()
+            }));
+        }
+        waiting
     }
 }
