@@ -9,4 +9,10 @@ mod secure;
 mod server;
 mod store;
 
+pub use client::{Calling, Manager, Proxy};
 pub use error::ManagerError;
+pub use proxies::locks::{
+    Attempt, BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionGuard, ConditionProxy,
+    EventProxy, LockError, LockGuard, LockProxy, Locking, Permit, RLockGuard, RLockProxy,
+    ReleaseError, SemaphoreProxy,
+};

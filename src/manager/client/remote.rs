@@ -1,7 +1,7 @@
 //! An object of a server, as a process knows it: what is below every proxy.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::Calling;
 use crate::manager::ManagerError;
@@ -11,8 +11,8 @@ use crate::manager::protocol::Packed;
 ///
 /// It travels as other handles do: as a part of an argument or result of a task or a message of a connection, with a descriptor beside it that
 /// keeps the object; and within a value that is packed for the same server, by its number.
-#[derive(Clone)]
-pub(crate) struct Remote(());
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Remote(());
 
 impl Remote {
     /// Sends a request, and gives its answer, decoded and handed to `read`. Within `read`, values are [unpacked](unpack).

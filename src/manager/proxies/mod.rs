@@ -1,1 +1,3 @@
 //! What users hold: a proxy type for each kind of object.
+
+pub(super) mod locks;

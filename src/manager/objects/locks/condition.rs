@@ -35,6 +35,8 @@ pub(crate) enum ConditionOp {
     IsLocked,
 }
 
+const WRONG_LOCK: &str = "waiting and notifying need a guard of this condition's own lock";
+
 #[derive(Debug, Default)]
 pub(super) struct Condition {
     holding: Holding,
@@ -61,10 +63,18 @@ impl Condition {
     }
 
     fn wait(&mut self, caller: Caller, hold: u64, context: &mut Context<'_>) {
-        match self.holding.release(caller.session, hold, context) {
+        let released = self.check(caller.session, hold);
+        let released = released.and_then(|()| self.holding.release(caller.session, hold, context));
+        match released {
             Ok(()) => drop(self.waiting.push(caller, ())),
             Err(fault) => context.fail(caller, fault),
         }
+    }
+
+    /// Whether the caller has the lock, which it needs for what it asks.
+    fn check(&self, session: SessionId, hold: u64) -> Result<(), Fault> {
+        let checked = self.holding.check(session, hold);
+        checked.map_err(|_| Fault::Invalid(WRONG_LOCK.to_owned()))
     }
 }
 
@@ -88,7 +98,7 @@ impl Object for Condition {
             }
             ConditionOp::Wait { hold } => self.wait(caller, hold, context),
             ConditionOp::Notify { hold, count } => {
-                let checked = self.holding.check(caller.session, hold);
+                let checked = self.check(caller.session, hold);
                 if checked.is_ok() {
                     self.notify(count, context);
                 }
