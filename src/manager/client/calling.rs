@@ -26,6 +26,11 @@ impl<T> Calling<T> {
         unimplemented!()
     }
 
+    /// One that was not even sent.
+    pub(crate) fn failed(_error: ManagerError) -> Self {
+        unimplemented!()
+    }
+
     /// Says how to undo what an answer has brought that nobody waits for any more: given the encoded answer, the request that undoes it,
     /// for the same object, encoded.
     pub(crate) fn undone_by(self, _undo: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
