@@ -11,6 +11,10 @@ mod store;
 
 pub use client::{Calling, Manager, Proxy};
 pub use error::ManagerError;
+pub use proxies::containers::{
+    ArrayProxy, DictProxy, Entry, GetError, ListProxy, Members, NamespaceProxy, Number, PutError,
+    Putting, QueueIter, QueueProxy, SetProxy, TaskDoneError, ValueProxy,
+};
 pub use proxies::locks::{
     Attempt, BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionGuard, ConditionProxy,
     EventProxy, LockError, LockGuard, LockProxy, Locking, Permit, RLockGuard, RLockProxy,

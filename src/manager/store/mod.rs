@@ -23,7 +23,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) use self::context::{Context, Effect, Mailbox, Work};
-pub(crate) use self::item::{Item, Parts};
+pub(crate) use self::item::Item;
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
 pub(crate) use self::root::{Kind, RootOp};
