@@ -69,4 +69,4 @@ pub(crate) use rustix::process::Signal;
 pub(crate) use sealed::{SealedBytes, seal, unsealed_file};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
-pub(crate) use streams::send;
+pub(crate) use streams::{end_socket, let_block, receive, receive_to_end_of, send};

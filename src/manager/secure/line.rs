@@ -1,4 +1,5 @@
-//! An authenticated connection, of which each half can be owned by somebody else. The socket does not block.
+//! An authenticated connection, of which each half can be owned by somebody else. Writing never waits, and neither does reading unless it is
+//! [told to](Incoming::let_wait).
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,7 +11,7 @@ use crate::wire::Handle;
 
 /// A connected socket whose other side has proved the key.
 pub(crate) struct Line {
-    /// It does not block. Shared by both halves, and with what waits for it.
+    /// Shared by both halves, and with what waits for it.
     pub(crate) socket: Handle,
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,
@@ -19,6 +20,8 @@ pub(crate) struct Line {
 /// What comes, in the clear: for a [`Decoder`](crate::frame::Decoder). `WouldBlock` says that there is nothing now.
 pub(crate) struct Incoming {
     socket: Handle,
+    /// Reads wait until something has come.
+    waits: bool,
 }
 
 /// What goes, in the clear, and what of that the socket has not taken yet.
@@ -37,6 +40,7 @@ impl Line {
         Self {
             incoming: Incoming {
                 socket: socket.clone(),
+                waits: false,
             },
             outgoing: Outgoing {
                 socket: socket.clone(),
@@ -55,13 +59,20 @@ impl AsFd for Line {
     }
 }
 
+impl Incoming {
+    /// Whether reads wait until something has come, from now on: on a socket that blocks, that saves asking first.
+    pub(crate) fn let_wait(&mut self, waits: bool) {
+        self.waits = waits;
+    }
+}
+
 impl ByteSource for &mut Incoming {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        sys::read(self.socket.as_fd(), room)
+        sys::receive(self.socket.as_fd(), room, self.waits)
     }
 
     fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
-        sys::read_to_end_of(self.socket.as_fd(), bytes, most)
+        sys::receive_to_end_of(self.socket.as_fd(), bytes, most, self.waits)
     }
 }
 
