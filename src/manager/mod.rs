@@ -9,4 +9,5 @@ mod secure;
 mod server;
 mod store;
 
+pub use client::{Calling, Manager, ManagerStatus, Proxy};
 pub use error::ManagerError;

@@ -37,8 +37,7 @@ pub(crate) fn receive_to_end_of(
         false => RecvFlags::DONTWAIT,
     };
     let came = retry_on_intr(|| {
-        let ((came, _), _) =
-            rustix::net::recv(fd, &mut bytes.spare_capacity_mut()[..most], flags)?;
+        let ((came, _), _) = rustix::net::recv(fd, &mut bytes.spare_capacity_mut()[..most], flags)?;
         Ok(came.len())
     })?;
     let len = bytes.len() + came;

@@ -24,7 +24,8 @@ pub(crate) use self::context::{Context, Effect, Mailbox, Work};
 pub(crate) use self::item::Item;
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
-pub(crate) use self::root::{Kind, RootOp, Status, Welcome};
+pub use self::root::Kind;
+pub(crate) use self::root::{RootOp, Status, Welcome};
 use super::protocol::{Fault, ObjectId, decode_object};
 
 /// The most calls that one session can have waiting for an answer.

@@ -10,8 +10,10 @@ use crate::manager::protocol::{Fault, PROTOCOL, Packed};
 const MAX_NAME: usize = 255;
 
 /// What an object is.
+// `pub` because `Proxy` names it; nothing outside can.
+#[allow(missing_docs, reason = "nobody outside can name it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Kind {
+pub enum Kind {
     List,
     Dict,
     Set,
