@@ -10,3 +10,4 @@ mod server;
 mod store;
 
 pub use error::ManagerError;
+pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
