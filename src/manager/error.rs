@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::protocol::Fault;
+use super::secure::ConnectError;
 use crate::error::explain;
 
 /// A call of a manager, or of a proxy, has no result.
@@ -21,6 +22,9 @@ pub enum ManagerError {
         #[source]
         source: Option<Arc<io::Error>>,
     },
+    /// There is no connection to the manager.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The object is not there any more.
     #[error("the object is not in the manager any more")]
     NoObject,

@@ -254,25 +254,37 @@ impl Source for Ear<'_> {
         let Reader { decoder, incoming } = reader;
         let socket = self.connection.socket.as_fd();
         if let Patience::Until(_) = patience
+            && !incoming.has_more()
             && sys::wait_for(&[socket], deadline_of(patience)).map_err(lost)? == 0
         {
             return Ok(());
         }
         incoming.let_wait(patience == Patience::Forever);
-        match decoder.read_from(&mut &mut *incoming) {
-            Ok(0) => return Err(None),
-            Ok(_) => {}
-            Err(error) if is_for_now(&error) => return Ok(()),
-            Err(error) => return Err(lost(error)),
-        }
-        while let Some(frame) = decoder.next().map_err(malformed)? {
-            if frame.header.kind != Kind::Reply {
-                return Err(malformed(frame::FrameError::Unexpected(frame.header.kind)));
+        loop {
+            match decoder.read_from(&mut &mut *incoming) {
+                Ok(0) => return Err(None),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // It was asked before it was waited for.
+                    if patience == Patience::Forever && came.is_empty() {
+                        sys::wait_for(&[socket], None).map_err(lost)?;
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(lost(error)),
             }
-            let reply = self.to_reply(frame.payload).map_err(malformed)?;
-            came.push((frame.header.task, reply));
+            while let Some(frame) = decoder.next().map_err(malformed)? {
+                if frame.header.kind != Kind::Reply {
+                    return Err(malformed(frame::FrameError::Unexpected(frame.header.kind)));
+                }
+                let reply = self.to_reply(frame.payload).map_err(malformed)?;
+                came.push((frame.header.task, reply));
+            }
+            // Nothing tells the reactor of what has been taken from the socket already.
+            if !incoming.has_more() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn arm(&self) -> Result<(), Lost> {
@@ -337,13 +349,6 @@ fn deadline_of(patience: Patience) -> Option<Instant> {
         Patience::Until(deadline) => Some(deadline),
         Patience::Never | Patience::Forever => None,
     }
-}
-
-fn is_for_now(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
 }
 
 fn lost(error: io::Error) -> Lost {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Calling;
 use super::proxy::{Proxy, check};
@@ -12,10 +12,12 @@ use super::scope::granted;
 use super::site::{Site, Way};
 use crate::manager::ManagerError;
 use crate::manager::protocol::{ObjectId, Packed};
+use crate::manager::secure::{Address, CONNECT_TIME, ConnectError, Key};
 use crate::manager::store::{Kind, RootOp, Status};
 
 /// A server that owns objects, and whose proxies are used from anywhere.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Manager {
     root: Remote,
 }
@@ -31,6 +33,37 @@ pub struct ManagerStatus {
 }
 
 impl Manager {
+    /// Connects to a manager that is somewhere on this machine or, with feature `network`, elsewhere. Blocks until it is connected, 10 seconds at most.
+    ///
+    /// A process has one connection to a manager, shared by all its threads and tasks: connecting again gives the same one.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Lost`] if nobody is there, and [`ManagerError::Connect`] for everything else.
+    pub fn connect(address: &Address, key: &Key) -> Result<Self, ManagerError> {
+        Self::connect_timeout(address, key, CONNECT_TIME)
+    }
+
+    /// [`connect`](Self::connect), with another time limit.
+    pub fn connect_timeout(
+        address: &Address,
+        key: &Key,
+        limit: Duration,
+    ) -> Result<Self, ManagerError> {
+        let address = address.checked().map_err(ConnectError::from)?;
+        Self::open(Way::new(address, key.clone()), limit)
+    }
+
+    /// Where it is: what others [connect](Self::connect) to.
+    pub fn address(&self) -> &Address {
+        &self.root.site().way().address
+    }
+
+    /// The key that others need to connect. Whoever has it can do everything with the manager.
+    pub fn key(&self) -> Key {
+        self.root.site().way().key.clone()
+    }
+
     pub(super) fn open(way: Way, limit: Duration) -> Result<Self, ManagerError> {
         let root = Site::open(way, limit)?.root();
         Ok(Self { root })

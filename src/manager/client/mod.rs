@@ -22,6 +22,7 @@ mod proxy;
 mod remote;
 mod scope;
 mod site;
+mod travel;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

@@ -8,9 +8,9 @@
 //! finds an entry that is not its own any more. Grants that the server makes meanwhile are counted when they come, so what is given back was never more than
 //! there was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::calls::Lost;
@@ -20,13 +20,14 @@ use super::remote::{Object, Remote};
 use crate::frame::{self, Header, Kind};
 use crate::manager::ManagerError;
 use crate::manager::protocol::ObjectId;
-use crate::manager::secure::Line;
-use crate::primitives::plain::lock;
+use crate::manager::secure::{self, Address, CONNECT_TIME, ConnectError, Key, Line, TravellingKey};
+use crate::primitives::plain::{Mutex, lock};
 use crate::sys::Home;
 use crate::wire::{self, Handle};
+use serde::{Deserialize, Serialize};
 
-/// How long a connection to a manager may take to be made, where nobody says otherwise.
-pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// The servers that this process knows, by where they are and the numbers that they have given themselves.
+static SITES: Mutex<BTreeMap<(String, u64), Weak<Site>>> = Mutex::new(BTreeMap::new());
 
 /// A server, as this process knows it.
 pub(super) struct Site {
@@ -45,9 +46,23 @@ pub(super) struct Site {
 
 /// How a server is reached.
 #[derive(Clone)]
-pub(super) enum Way {
+pub(super) struct Way {
+    pub(super) address: Address,
+    pub(super) key: Key,
+    /// In place of the address.
     #[cfg(all(test, not(loom)))]
-    Test(Arc<dyn Fn() -> std::io::Result<Line> + Send + Sync>),
+    pub(super) dial: Option<Dial>,
+}
+
+#[cfg(all(test, not(loom)))]
+pub(super) type Dial = Arc<dyn Fn() -> std::io::Result<Line> + Send + Sync>;
+
+/// A server, on its way to another process.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Travelling {
+    address: Address,
+    key: TravellingKey,
+    server: u64,
 }
 
 /// An object of which there are proxies in this process.
@@ -71,15 +86,53 @@ impl Site {
         }
     }
 
-    /// The server that is reached so, and is connected.
+    /// The server that is reached so, and is connected. One that is known already has a connection for all.
     pub(super) fn open(way: Way, limit: Duration) -> Result<Arc<Self>, ManagerError> {
         let (line, welcome) = greeting::greet(&way, None, limit)?;
-        let site = Arc::new(Self::new(way, welcome.server));
+        let site = Self::known(way, welcome.server);
+        if site.connection.get().is_some() {
+            return Ok(site);
+        }
         let connection = Connection::new(Arc::downgrade(&site), line, welcome)
             .map_err(|error| site.lost(Some(Arc::new(error))))?;
-        // It has just been made.
+        // Of two that come at once, one hangs up.
         let _ = site.connection.set(connection);
         Ok(site)
+    }
+
+    /// The server of this number that is reached so: the one that this process knows, or a new one. It need not be there any more.
+    fn known(way: Way, server: u64) -> Arc<Self> {
+        let mut sites = lock(&SITES);
+        let place = (way.name().to_string(), server);
+        let known = sites.get(&place).and_then(Weak::upgrade);
+        if let Some(site) = known
+            && site.serves(&way)
+        {
+            return site;
+        }
+        sites.retain(|_, site| site.strong_count() > 0);
+        let site = Arc::new(Self::new(way, server));
+        sites.insert(place, Arc::downgrade(&site));
+        site
+    }
+
+    /// Whether it is of this process, not lost, and has this key.
+    fn serves(&self, way: &Way) -> bool {
+        let is_lost = self.connection.get().is_some_and(Connection::is_lost);
+        !self.home.is_elsewhere() && !is_lost && self.way.key == way.key
+    }
+
+    /// What another process has to know to reach it.
+    pub(super) fn travelling(&self) -> Travelling {
+        Travelling {
+            address: self.way.address.clone(),
+            key: (&self.way.key).into(),
+            server: self.server,
+        }
+    }
+
+    pub(super) fn way(&self) -> &Way {
+        &self.way
     }
 
     pub(super) fn name(&self) -> &str {
@@ -107,7 +160,7 @@ impl Site {
         if let Some(connection) = self.connection.get() {
             return Ok(connection);
         }
-        let (line, welcome) = greeting::greet(&self.way, None, CONNECT_LIMIT)?;
+        let (line, welcome) = greeting::greet(&self.way, None, CONNECT_TIME)?;
         if welcome.server != self.server {
             // Another one has its address by now.
             return Err(self.lost(None));
@@ -193,7 +246,7 @@ impl Site {
 
     /// A connection that does nothing but hold an object.
     pub(super) fn hold(&self, id: ObjectId) -> Result<Handle, ManagerError> {
-        let (line, welcome) = greeting::greet(&self.way, hold_request(id), CONNECT_LIMIT)?;
+        let (line, welcome) = greeting::greet(&self.way, hold_request(id), CONNECT_TIME)?;
         if welcome.server != self.server {
             return Err(self.lost(None));
         }
@@ -217,23 +270,40 @@ impl Drop for Site {
     }
 }
 
+impl Travelling {
+    pub(super) fn site(self) -> Arc<Site> {
+        Site::known(Way::new(self.address, self.key.into()), self.server)
+    }
+}
+
 impl Way {
-    fn name(&self) -> Arc<str> {
-        match self {
+    pub(super) fn new(address: Address, key: Key) -> Self {
+        Self {
+            address,
+            key,
             #[cfg(all(test, not(loom)))]
-            Self::Test(_) => "a test's server".into(),
+            dial: None,
         }
+    }
+
+    fn name(&self) -> Arc<str> {
+        self.address.to_string().into()
     }
 
     /// A new connection, on which nothing has been said.
     pub(super) fn dial(&self, limit: Duration) -> Result<Line, ManagerError> {
-        match self {
-            #[cfg(all(test, not(loom)))]
-            Self::Test(connect) => connect().map_err(|error| ManagerError::Lost {
-                address: self.name(),
-                source: Some(Arc::new(error)),
-            }),
+        #[cfg(all(test, not(loom)))]
+        if let Some(dial) = &self.dial {
+            return dial().map_err(|error| self.lost(error));
         }
+        secure::connect(&self.address, &self.key, limit).map_err(|error| match error {
+            // Whoever was told of it has come too late.
+            ConnectError::NobodyThere { source, .. } => ManagerError::Lost {
+                address: self.name(),
+                source: Some(source),
+            },
+            error => ManagerError::Connect(error),
+        })
     }
 
     /// That nobody is there who is a server.

@@ -49,7 +49,7 @@ impl Remote {
             );
         }
         Ok(Form::Outside {
-            server: self.site().travelling()?,
+            server: self.site().travelling(),
             object: self.id(),
             held: self.hold()?,
         })
@@ -58,7 +58,9 @@ impl Remote {
 
 impl Serialize for Remote {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let form = self.form().map_err(|why| ser::Error::custom(refusal(why)))?;
+        let form = self
+            .form()
+            .map_err(|why| ser::Error::custom(refusal(why)))?;
         form.serialize(serializer)
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::{self, Decoder, Header, Kind};
 use crate::manager::client::manager::Manager;
-use crate::manager::client::site::Way;
+use crate::manager::client::site::{Dial, Way};
 use crate::manager::protocol::{
     Fault, ObjectId, PROTOCOL, begin_answer, decode_object, encode_fault,
 };
-use crate::manager::secure::Line;
+use crate::manager::secure::{Address, Key, Line};
 use crate::manager::store::{RootOp, Welcome};
 use crate::primitives::plain::{Mutex, lock};
 use crate::wire;
@@ -60,17 +61,25 @@ pub(super) type Seen = Arc<Mutex<Ledger>>;
 pub(super) fn start() -> (Manager, Seen) {
     let seen = Seen::default();
     let shared = seen.clone();
-    let way = Way::Test(Arc::new(move || {
+    static SERVERS: AtomicU64 = AtomicU64::new(0);
+    let server = SERVERS.fetch_add(1, Ordering::Relaxed);
+    let dial: Dial = Arc::new(move || {
         let (ours, theirs) = UnixStream::pair()?;
         let seen = shared.clone();
-        thread::spawn(move || Server::new(theirs, seen).serve());
+        thread::spawn(move || Server::new(theirs, seen, server).serve());
         Ok(Line::plain(OwnedFd::from(ours)))
-    }));
+    });
+    let address = Address::Abstract("a test's server".to_owned());
+    let way = Way {
+        dial: Some(dial),
+        ..Way::new(address, Key::from_bytes([7; 32]))
+    };
     let manager = Manager::open(way, Duration::from_secs(60)).unwrap();
     (manager, seen)
 }
 
 struct Server {
+    number: u64,
     stream: UnixStream,
     seen: Seen,
     /// Calls that wait; those that are answered late with their numbers.
@@ -78,8 +87,9 @@ struct Server {
 }
 
 impl Server {
-    fn new(stream: UnixStream, seen: Seen) -> Self {
+    fn new(stream: UnixStream, seen: Seen, number: u64) -> Self {
         Self {
+            number,
             stream,
             seen,
             waiting: HashMap::new(),
@@ -112,7 +122,7 @@ impl Server {
                     let welcome = Welcome {
                         protocol: PROTOCOL,
                         max_frame: MAX_FRAME,
-                        server: 7,
+                        server: self.number,
                     };
                     self.answer(call, &[], &welcome)
                 }
