@@ -1,4 +1,5 @@
-//! An authenticated connection, of which each half can be owned by somebody else. The socket does not block.
+//! An authenticated connection, of which each half can be owned by somebody else. Writing never waits, and neither does reading unless it is
+//! [told to](Incoming::let_wait).
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +15,7 @@ const TOGETHER: usize = 64 * 1024;
 
 /// A connected socket whose other side has proved the key.
 pub(crate) struct Line {
-    /// It does not block. Shared by both halves, and with what waits for it.
+    /// Shared by both halves, and with what waits for it.
     pub(crate) socket: Handle,
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,
@@ -28,6 +29,8 @@ pub(crate) struct Incoming {
     socket: Handle,
     #[cfg(feature = "network")]
     sealed: Option<Box<super::sealed::Sealed>>,
+    /// Reads wait until something has come.
+    waits: bool,
 }
 
 /// What goes, in the clear, and what of that the socket has not taken yet.
@@ -59,6 +62,7 @@ impl Line {
                 sealed: receives
                     .noise
                     .map(|direction| Box::new(super::sealed::Sealed::new(direction))),
+                waits: false,
             },
             outgoing: Outgoing {
                 socket: socket.clone(),
@@ -93,23 +97,32 @@ impl Incoming {
         }
         false
     }
+
+    /// Whether reads wait until something has come, from now on: on a socket that blocks, that saves asking first.
+    pub(crate) fn let_wait(&mut self, waits: bool) {
+        self.waits = waits;
+    }
 }
 
 impl ByteSource for &mut Incoming {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         #[cfg(feature = "network")]
         if let Some(sealed) = &mut self.sealed {
-            return Ok(sealed.open(self.socket.as_fd(), room.len())?.copy_to(room));
+            return Ok(sealed
+                .open(self.socket.as_fd(), room.len(), self.waits)?
+                .copy_to(room));
         }
-        sys::read(self.socket.as_fd(), room)
+        sys::receive(self.socket.as_fd(), room, self.waits)
     }
 
     fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         #[cfg(feature = "network")]
         if let Some(sealed) = &mut self.sealed {
-            return Ok(sealed.open(self.socket.as_fd(), most)?.append_to(bytes));
+            return Ok(sealed
+                .open(self.socket.as_fd(), most, self.waits)?
+                .append_to(bytes));
         }
-        sys::read_to_end_of(self.socket.as_fd(), bytes, most)
+        sys::receive_to_end_of(self.socket.as_fd(), bytes, most, self.waits)
     }
 }
 
