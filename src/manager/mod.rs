@@ -11,3 +11,4 @@ mod store;
 
 pub use error::ManagerError;
 pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
+pub use server::{Server, ServerBuilder};
