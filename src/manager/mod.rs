@@ -12,3 +12,4 @@ mod store;
 pub use client::{Calling, Manager, ManagerStatus, Proxy};
 pub use error::ManagerError;
 pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
+pub use server::{Server, ServerBuilder};
