@@ -16,3 +16,4 @@ pub use proxies::locks::{
     EventProxy, LockError, LockGuard, LockProxy, Locking, Permit, RLockGuard, RLockProxy,
     ReleaseError, SemaphoreProxy,
 };
+pub use proxies::pool::{PoolMap, PoolProxy};

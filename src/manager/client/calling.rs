@@ -26,6 +26,20 @@ impl<T> Calling<T> {
         unimplemented!()
     }
 
+    /// One that was not even sent.
+    pub(crate) fn failed(_error: ManagerError) -> Self {
+        unimplemented!()
+    }
+
+    /// Calls `callback` with its end: now, if that is there, or from whatever thread comes to read it. It must not block. From then on, the call is
+    /// not cancelled any more.
+    pub(crate) fn then(self, _callback: impl FnOnce(Result<T, ManagerError>) + Send + 'static)
+    where
+        T: 'static,
+    {
+        unimplemented!()
+    }
+
     /// Says how to undo what an answer has brought that nobody waits for any more: given the encoded answer, the request that undoes it,
     /// for the same object, encoded.
     pub(crate) fn undone_by(self, _undo: fn(&[u8]) -> Option<Vec<u8>>) -> Self {

@@ -1,6 +1,8 @@
 //! The built-in objects of a server, each a small machine of its own, and the words in which each is asked.
 
 pub(super) mod locks;
+pub(super) mod pool;
+mod turns;
 
 use super::protocol::Fault;
 use super::store::{Item, Kind, Object};
@@ -15,6 +17,7 @@ pub(super) fn create(kind: Kind, type_name: &str, init: Item) -> Result<Box<dyn 
         | Kind::Event
         | Kind::Condition
         | Kind::Barrier => locks::create(kind, &init),
+        Kind::Pool => pool::create(&init),
         _ => Err(Fault::NoType(type_name.to_owned())),
     }
 }
