@@ -9,7 +9,7 @@ mod secure;
 mod server;
 mod store;
 
-pub use client::{Calling, Manager, Proxy};
+pub use client::{Calling, Manager, ManagerStatus, Proxy};
 pub use error::ManagerError;
 pub use proxies::locks::{
     Attempt, BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionGuard, ConditionProxy,
@@ -17,3 +17,4 @@ pub use proxies::locks::{
     ReleaseError, SemaphoreProxy,
 };
 pub use proxies::pool::{PoolMap, PoolProxy};
+pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
