@@ -11,5 +11,11 @@ mod store;
 
 pub use client::{Calling, Manager, ManagerStatus, Proxy};
 pub use error::ManagerError;
+pub use proxies::locks::{
+    Attempt, BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionGuard, ConditionProxy,
+    EventProxy, LockError, LockGuard, LockProxy, Locking, Permit, RLockGuard, RLockProxy,
+    ReleaseError, SemaphoreProxy,
+};
+pub use proxies::pool::{PoolMap, PoolProxy};
 pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
 pub use server::{Server, ServerBuilder};

@@ -1,1 +1,4 @@
 //! What users hold: a proxy type for each kind of object.
+
+pub(super) mod locks;
+pub(super) mod pool;
