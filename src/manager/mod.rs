@@ -9,7 +9,7 @@ mod secure;
 mod server;
 mod store;
 
-pub use client::{Calling, Manager, ManagerStatus, Proxy};
+pub use client::{Calling, Manager, ManagerBuilder, ManagerStatus, Proxy};
 pub use error::ManagerError;
 pub use proxies::locks::{
     Attempt, BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionGuard, ConditionProxy,

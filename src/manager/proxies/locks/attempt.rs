@@ -34,7 +34,7 @@ enum Limit {
 }
 
 impl<T, E: From<ManagerError>> Attempt<T, E> {
-    pub(super) fn new(calling: Calling<Result<T, E>>) -> Self {
+    pub(in crate::manager::proxies) fn new(calling: Calling<Result<T, E>>) -> Self {
         Self {
             calling: Some(calling),
             limit: Limit::Never,
@@ -42,7 +42,7 @@ impl<T, E: From<ManagerError>> Attempt<T, E> {
     }
 
     /// The same, which is given up after so long.
-    pub(super) fn within(mut self, timeout: Duration) -> Self {
+    pub(in crate::manager::proxies) fn within(mut self, timeout: Duration) -> Self {
         self.limit = match deadline_after(timeout) {
             Some(deadline) => Limit::At(Timer::at(deadline)),
             None => Limit::Never,
@@ -51,7 +51,7 @@ impl<T, E: From<ManagerError>> Attempt<T, E> {
     }
 
     /// Blocks until it is answered, or the deadline has passed.
-    pub(super) fn wait_until(self, deadline: Option<Instant>) -> Result<T, E> {
+    pub(in crate::manager::proxies) fn wait_until(self, deadline: Option<Instant>) -> Result<T, E> {
         match self.calling {
             Some(calling) => calling.wait_until(deadline)?,
             None => Err(ManagerError::TimedOut.into()),
@@ -59,7 +59,7 @@ impl<T, E: From<ManagerError>> Attempt<T, E> {
     }
 
     /// Blocks until it is answered.
-    pub(super) fn wait(self) -> Result<T, E> {
+    pub(in crate::manager::proxies) fn wait(self) -> Result<T, E> {
         match self.calling {
             Some(calling) => calling.wait()?,
             None => Err(ManagerError::TimedOut.into()),
@@ -67,7 +67,7 @@ impl<T, E: From<ManagerError>> Attempt<T, E> {
     }
 
     /// Blocks until it is answered, for at most so long.
-    pub(super) fn wait_timeout(self, timeout: Duration) -> Result<T, E> {
+    pub(in crate::manager::proxies) fn wait_timeout(self, timeout: Duration) -> Result<T, E> {
         self.wait_until(deadline_after(timeout))
     }
 }
