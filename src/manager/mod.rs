@@ -9,7 +9,7 @@ mod secure;
 mod server;
 mod store;
 
-pub use client::{Calling, Manager, Proxy};
+pub use client::{Calling, Manager, ManagerBuilder, ManagerStatus, Proxy};
 pub use error::ManagerError;
 pub use proxies::containers::{
     ArrayProxy, DictProxy, Entry, GetError, ListProxy, Members, NamespaceProxy, Number, PutError,
@@ -20,3 +20,6 @@ pub use proxies::locks::{
     EventProxy, LockError, LockGuard, LockProxy, Locking, Permit, RLockGuard, RLockProxy,
     ReleaseError, SemaphoreProxy,
 };
+pub use proxies::pool::{PoolMap, PoolProxy};
+pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
+pub use server::{Server, ServerBuilder};

@@ -2,6 +2,8 @@
 
 pub(super) mod containers;
 pub(super) mod locks;
+pub(super) mod pool;
+mod turns;
 
 use super::protocol::Fault;
 use super::store::{Item, Kind, Object};
@@ -23,6 +25,7 @@ pub(super) fn create(kind: Kind, type_name: &str, init: Item) -> Result<Box<dyn 
         | Kind::Event
         | Kind::Condition
         | Kind::Barrier => locks::create(kind, &init),
+        Kind::Pool => pool::create(&init),
         _ => Err(Fault::NoType(type_name.to_owned())),
     }
 }

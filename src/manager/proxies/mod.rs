@@ -2,3 +2,4 @@
 
 pub(super) mod containers;
 pub(super) mod locks;
+pub(super) mod pool;

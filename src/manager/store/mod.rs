@@ -20,13 +20,16 @@ pub(crate) mod testing;
 mod tests;
 
 use std::any::Any;
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
 
 pub(crate) use self::context::{Context, Effect, Mailbox, Work};
 pub(crate) use self::item::Item;
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
-pub(crate) use self::root::{Kind, RootOp};
+pub use self::root::Kind;
+pub(crate) use self::root::{RootOp, Status, Welcome};
 use super::protocol::{Fault, ObjectId, decode_object};
 
 /// The most calls that one session can have waiting for an answer.
@@ -94,6 +97,8 @@ pub(crate) struct Store {
     /// How many of them have been seen by `settle`.
     settled: usize,
     max_frame: u64,
+    /// Random: who this one is.
+    number: u64,
 }
 
 impl Store {
@@ -108,6 +113,7 @@ impl Store {
             effects: Vec::new(),
             settled: 0,
             max_frame,
+            number: RandomState::new().build_hasher().finish(),
         }
     }
 

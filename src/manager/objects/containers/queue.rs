@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::manager::objects::locks::turns::Turns;
+use crate::manager::objects::turns::Turns;
 use crate::manager::protocol::{Fault, Packed};
 use crate::manager::store::{Caller, Context, Item, Object, SessionId};
 

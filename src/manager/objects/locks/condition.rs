@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finish;
 use super::holding::{Holding, Via};
-use super::turns::Turns;
+use crate::manager::objects::turns::Turns;
 use crate::manager::protocol::Fault;
 use crate::manager::store::{Caller, Context, Object, SessionId};
 

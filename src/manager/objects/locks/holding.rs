@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::turns::Turns;
+use crate::manager::objects::turns::Turns;
 use crate::manager::protocol::Fault;
 use crate::manager::store::{Caller, Context, SessionId};
 

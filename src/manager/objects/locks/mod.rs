@@ -1,6 +1,6 @@
 //! Objects that callers wait for: locks, semaphores, events, conditions, barriers.
 //!
-//! Whoever waits is an entry in a line, `turns`, and costs nothing else; it is served in the order of coming, or taken out when it is
+//! Whoever waits is an entry in a line, `Turns`, and costs nothing else; it is served in the order of coming, or taken out when it is
 //! cancelled or its session ends. What a session has when it ends goes to the next one: a lock together with the news. A late answer that nobody
 //! waits for any more is undone by its client, with the `Return` (or `GiveBack`) of each kind.
 
@@ -11,7 +11,6 @@ mod holding;
 mod lock;
 mod rlock;
 mod semaphore;
-pub(super) mod turns;
 
 use serde::de::DeserializeOwned;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::finish;
-use super::turns::Turns;
+use crate::manager::objects::turns::Turns;
 use crate::manager::protocol::Fault;
 use crate::manager::store::{Caller, Context, Object, SessionId};
 

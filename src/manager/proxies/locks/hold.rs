@@ -83,7 +83,7 @@ impl Hold {
     }
 
     /// The server has taken it back.
-    fn is_gone(mut self) {
+    fn give_away(mut self) {
         self.hold = None;
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn take<W: Words>(
     let own = remote.clone();
     let read = move |taken: Option<Taken>| {
         if let Some(given) = given {
-            given.is_gone();
+            given.give_away();
         }
         Ok(match taken {
             None => Err(LockError::WouldBlock),

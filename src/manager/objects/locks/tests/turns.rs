@@ -1,4 +1,4 @@
-use super::super::turns::Turns;
+use crate::manager::objects::turns::Turns;
 use crate::manager::store::{Caller, SessionId};
 
 fn caller(session: u64, call: u64) -> Caller {
