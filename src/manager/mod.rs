@@ -12,3 +12,13 @@ mod store;
 pub use error::ManagerError;
 pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
 pub use server::{Server, ServerBuilder};
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::secure::fuzz::fuzz as handshake;
+    #[cfg(test)]
+    pub(crate) use super::secure::fuzz::seeds as handshake_seeds;
+    pub(crate) use super::server::fuzz::fuzz as requests;
+    #[cfg(test)]
+    pub(crate) use super::server::fuzz::seeds as request_seeds;
+}
