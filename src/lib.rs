@@ -384,7 +384,8 @@
 //! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is read
 //! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
 //! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited, `procession-children` while a [`Process`] is awaited, or one that was dropped runs, and
-//! `procession-queue` for each side of a [`Queue`] that was ever awaited. A worker runs its tasks on its main thread; a second one watches for the end of this process.
+//! `procession-queue` for each side of a [`Queue`] that was ever awaited. A manager's [server](manager::Server) runs on
+//! `procession-manager`, and what may block there on `procession-managed`. A worker runs its tasks on its main thread; a second one watches for the end of this process.
 //!
 //! # Features
 //!
@@ -393,6 +394,7 @@
 //! * `json`: `Json`, for values that the wire format cannot carry.
 //! * `log`, `tracing`: `forward_records` of the [builder](ProcessPoolExecutorBuilder), for what workers say through the crate of that
 //!   name to be said again in this process, with its level, target and fields, and with the worker and the task that said it.
+//! * `network`: [managers](mod@manager) that are reached over a network, encrypted and authenticated.
 //!
 //! # What is not supported
 //!

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem;
+#[cfg(feature = "network")]
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -15,18 +16,23 @@ use rustix::net::{
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::descriptors::off_standard;
+#[cfg(feature = "network")]
 use super::poll::wait_for_room_until;
 
 /// How many connections may wait to be accepted. The system may allow fewer.
 const BACKLOG: i32 = 1024;
 
 /// A connection over a network on which nothing has come for so long is asked for a sign of life, and again after each `PROBE_EVERY`.
+#[cfg(feature = "network")]
 const PROBE_AFTER: Duration = Duration::from_secs(15);
+#[cfg(feature = "network")]
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+#[cfg(feature = "network")]
 const PROBES: u32 = 3;
 
 /// What was sent, and is not acknowledged for so long, is lost, and the connection with it; and also where the other side is there, but takes
 /// nothing of what waits for it. <https://man7.org/linux/man-pages/man7/tcp.7.html>, `TCP_USER_TIMEOUT`
+#[cfg(feature = "network")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// One `send(2)`, again if a signal came between. It never waits, and never raises SIGPIPE.
@@ -127,6 +133,7 @@ pub(crate) fn listen_at(place: Place<'_>) -> io::Result<OwnedFd> {
 }
 
 /// A socket that accepts connections over a network, and its port. An address that a server has just left can be taken again.
+#[cfg(feature = "network")]
 pub(crate) fn listen_on(address: SocketAddr) -> io::Result<(OwnedFd, u16)> {
     let socket = stream(family_of(address))?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -136,6 +143,7 @@ pub(crate) fn listen_on(address: SocketAddr) -> io::Result<(OwnedFd, u16)> {
     Ok((socket, bound.port()))
 }
 
+#[cfg(feature = "network")]
 fn family_of(address: SocketAddr) -> AddressFamily {
     match address {
         SocketAddr::V4(_) => AddressFamily::INET,
@@ -197,6 +205,7 @@ pub(crate) fn connect_to(place: Place<'_>, deadline: Instant) -> io::Result<Owne
 }
 
 /// Connects over a network, until the deadline.
+#[cfg(feature = "network")]
 pub(crate) fn connect_over(address: SocketAddr, deadline: Instant) -> io::Result<OwnedFd> {
     let socket = stream(family_of(address))?;
     match rustix::net::connect(&socket, &address) {
@@ -213,6 +222,7 @@ pub(crate) fn connect_over(address: SocketAddr, deadline: Instant) -> io::Result
 }
 
 /// Sends small messages at once, and notices within about a minute that the other side cannot be reached any more.
+#[cfg(feature = "network")]
 pub(crate) fn tune_network(socket: BorrowedFd<'_>) -> io::Result<()> {
     sockopt::set_tcp_nodelay(socket, true)?;
     sockopt::set_socket_keepalive(socket, true)?;

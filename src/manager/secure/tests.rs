@@ -248,3 +248,8 @@ fn a_key_is_taken_byte_by_byte_and_garbage_at_its_first_byte() {
         Outcome::TurnedAway(None)
     ));
 }
+
+#[test]
+fn the_greeting_is_pinned() {
+    crate::frame::golden::check(&GREETING, "93 70 63 73 6e 2d 6d 0a 01 00 00 00");
+}

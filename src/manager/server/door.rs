@@ -90,11 +90,13 @@ impl Door {
                     }
                     return;
                 }
-                Err(error) => {
-                    if !(sys::is_lack_of_descriptors(&error) && self.turn_one_away()) {
-                        return self.pause(poller);
-                    }
-                }
+                // The system says so also where nobody has connected.
+                Err(error) if sys::is_lack_of_descriptors(&error) => match self.turn_one_away() {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                    Err(_) => return self.pause(poller),
+                },
+                Err(_) => return self.pause(poller),
             }
         }
         self.resume(poller);
@@ -144,20 +146,16 @@ impl Door {
         }
     }
 
-    /// Accepts one with the last descriptor, and tells it that there is no room; false, if that could not be.
-    fn turn_one_away(&mut self) -> bool {
-        if self.spare.take().is_none() {
-            return false;
-        }
-        let is_away = match self.listener.accept() {
-            Ok(visit) => {
-                if let Some(visit) = visit {
-                    visit.turn_away();
-                }
-                true
+    /// Accepts one with the last descriptor, and tells it that there is no room.
+    fn turn_one_away(&mut self) -> io::Result<()> {
+        // Closed here. Without one, this says once more what is missing.
+        drop(self.spare.take());
+        let accepted = self.listener.accept();
+        let is_away = accepted.map(|visit| {
+            if let Some(visit) = visit {
+                visit.turn_away();
             }
-            Err(_) => false,
-        };
+        });
         self.spare_again();
         is_away
     }
