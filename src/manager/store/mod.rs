@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 
 pub(crate) use self::context::{Context, Effect, Mailbox, Work};
-pub(crate) use self::item::{Item, Parts};
+pub(crate) use self::item::Item;
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
 pub use self::root::Kind;

@@ -35,7 +35,11 @@ pub(crate) enum ListOp {
     Get {
         index: u64,
     },
-    /// The same of the last one.
+    /// Answered with what is there, which something has to be.
+    At {
+        index: u64,
+    },
+    /// Answered with the last, if there is one.
     Last,
     Set {
         index: u64,
@@ -180,6 +184,7 @@ impl Prompt for List {
                 Ok(item) => asked.say(&Some(item.clone())),
                 Err(_) => asked.say(&None::<Item>),
             },
+            ListOp::At { index } => asked.say(slice::at(&mut self.items, index)?),
             ListOp::Last => asked.say(&self.items.last().cloned()),
             ListOp::Set { index, value } => {
                 slice::place(&self.items, index)?;

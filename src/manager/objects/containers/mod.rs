@@ -28,7 +28,7 @@ pub(crate) use self::dict::DictOp;
 pub(crate) use self::list::ListOp;
 pub(crate) use self::namespace::NamespaceOp;
 pub(crate) use self::number::{Arithmetic, Change, Number};
-pub(crate) use self::queue::{Got, Put, QueueOp};
+pub(crate) use self::queue::{Got, Put, QueueOp, QueueState};
 pub(crate) use self::set::SetOp;
 pub(crate) use self::value::ValueOp;
 use crate::manager::protocol::{Fault, Packed};

@@ -52,7 +52,8 @@ proptest! {
             }
         }
         bench.close(session);
-        prop_assert_eq!(bench.store.len(), 0);
+        // Objects that were put into each other stay.
+        prop_assert_eq!(bench.store.sessions(), 0);
     }
 
     #[test]
