@@ -1,3 +1,7 @@
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
 use super::Bench;
 use crate::manager::objects::locks::{ConditionOp, Taken};
 use crate::manager::protocol::Fault;
@@ -284,4 +288,143 @@ fn ten_thousand_wait_and_are_notified_or_leave() {
         release(&mut bench, caller.session, hold);
     }
     assert!(!is_locked(&mut bench, notifies));
+}
+
+/// The same, as one would say it.
+#[derive(Default)]
+struct Model {
+    holder: Option<(Caller, bool)>,
+    /// In line for the lock, and whether by a notification.
+    line: VecDeque<(Caller, bool)>,
+    waiting: VecDeque<Caller>,
+    owner_died: bool,
+    granted: Vec<(Caller, bool)>,
+}
+
+impl Model {
+    fn notify(&mut self, count: usize) {
+        let count = count.min(self.waiting.len());
+        let notified = self.waiting.drain(..count).map(|caller| (caller, true));
+        self.line.extend(notified);
+    }
+
+    fn next(&mut self) {
+        if self.holder.is_none() {
+            self.holder = self.line.pop_front();
+            if let Some((caller, _)) = self.holder {
+                let owner_died = std::mem::take(&mut self.owner_died);
+                self.granted.push((caller, owner_died));
+            }
+        }
+    }
+
+    fn close(&mut self, session: SessionId) {
+        self.waiting.retain(|caller| caller.session != session);
+        let is_gone = |(caller, _): &(Caller, bool)| caller.session == session;
+        let mut lost = self.line.iter().filter(|one| is_gone(one) && one.1).count();
+        self.line.retain(|one| !is_gone(one));
+        if let Some((_, was_notified)) = self.holder.take_if(|one| is_gone(one)) {
+            self.owner_died = true;
+            lost += usize::from(was_notified);
+        }
+        self.notify(lost);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Acquire(usize),
+    Release,
+    /// Of what nobody has taken notice of.
+    Return,
+    Wait,
+    Notify(u64),
+    Cancel(usize),
+    Close(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..4_usize).prop_map(Step::Acquire),
+        2 => Just(Step::Release),
+        1 => Just(Step::Return),
+        4 => Just(Step::Wait),
+        3 => (0..4_u64).prop_map(Step::Notify),
+        2 => (0..10_usize).prop_map(Step::Cancel),
+        1 => (0..4_usize).prop_map(Step::Close),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_done_one_has_the_lock_and_no_notification_is_lost(
+        steps in prop::collection::vec(step(), 0..200)
+    ) {
+        let mut bench = bench();
+        let mut model = Model::default();
+        let mut sessions: Vec<SessionId> = (0..4).map(|at| bench.open(at)).collect();
+        let mut next_session = 4;
+        let (mut hold, mut was_told) = (0, false);
+        for step in steps {
+            match step {
+                Step::Acquire(at) => {
+                    let caller = bench.ask(sessions[at], &ACQUIRE);
+                    model.line.push_back((caller, false));
+                }
+                Step::Cancel(at) => {
+                    let in_line = model.line.get(at).copied();
+                    let caller = in_line.map(|(caller, _)| caller);
+                    let behind = at.saturating_sub(model.line.len());
+                    let caller = caller.or_else(|| model.waiting.get(behind).copied());
+                    if let Some(caller) = caller {
+                        bench.cancel(caller);
+                        prop_assert_eq!(bench.result::<()>(caller), Some(Err(Fault::Cancelled)));
+                        model.line.retain(|(one, _)| *one != caller);
+                        model.waiting.retain(|one| *one != caller);
+                        model.notify(usize::from(in_line.is_some_and(|(_, notified)| notified)));
+                    }
+                }
+                Step::Close(at) => {
+                    bench.close(sessions[at]);
+                    model.close(sessions[at]);
+                    sessions[at] = bench.open(next_session);
+                    next_session += 1;
+                }
+                step => if let Some((holder, was_notified)) = model.holder {
+                    let session = holder.session;
+                    match step {
+                        Step::Notify(count) => {
+                            let op = ConditionOp::Notify { hold, count };
+                            prop_assert_eq!(bench.call::<()>(session, &op), Ok(()));
+                            model.notify(count as usize);
+                        }
+                        Step::Wait => {
+                            let caller = bench.ask(session, &ConditionOp::Wait { hold });
+                            model.waiting.push_back(caller);
+                            model.holder = None;
+                        }
+                        Step::Return => {
+                            let op = ConditionOp::Return { hold };
+                            prop_assert_eq!(bench.call::<()>(session, &op), Ok(()));
+                            model.holder = None;
+                            model.owner_died |= was_told;
+                            model.notify(usize::from(was_notified));
+                        }
+                        _ => {
+                            release(&mut bench, session, hold);
+                            model.holder = None;
+                        }
+                    }
+                }
+            }
+            model.next();
+            for (caller, owner_died) in std::mem::take(&mut model.granted) {
+                let taken = bench.taken(caller);
+                prop_assert_eq!(taken.owner_died, owner_died);
+                (hold, was_told) = (taken.hold, taken.owner_died);
+            }
+            // Nobody else has got anything.
+            prop_assert!(bench.answers.is_empty());
+        }
+    }
 }
