@@ -1,7 +1,6 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::root::Status;
 use super::testing::{Bench, packed, packed_with};
 use super::*;
 use crate::manager::objects::containers::{Got, ListOp, Put, QueueOp};
@@ -54,8 +53,8 @@ fn hello_is_answered_with_the_protocol_and_another_one_is_refused() {
     let mut bench = Bench::new();
     let session = bench.session();
     let hello = |protocol| RootOp::Hello { protocol };
-    let welcome = bench.root::<Welcome>(session, &hello(PROTOCOL));
-    assert_eq!(welcome.map(|welcome| welcome.protocol), Ok(PROTOCOL));
+    let welcome: Welcome = bench.root(session, &hello(PROTOCOL)).unwrap();
+    assert_eq!(welcome.protocol, PROTOCOL);
     let refused = bench.root::<Welcome>(session, &hello(PROTOCOL + 1));
     assert!(matches!(refused, Err(Fault::Invalid(_))), "{refused:?}");
 }

@@ -8,7 +8,7 @@ use crate::wire;
 
 /// A number, and of which type it is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(unreachable_pub, reason = "a sealed trait of the proxies makes one")]
+// `pub` because a sealed trait of the proxies names it; nothing outside can.
 pub enum Number {
     U8(u8),
     U16(u16),

@@ -68,6 +68,8 @@ mod tests {
 
     use super::*;
 
+    type Combine<R> = fn(Vec<Member<u8>>, Vec<Member<u8>>) -> R;
+
     fn members(values: &[u8]) -> Vec<Member<u8>> {
         values.iter().map(|value| (vec![*value], *value)).collect()
     }
@@ -89,7 +91,7 @@ mod tests {
                 (members(&mine), members(&others))
             };
             let expected = |values: Vec<&u8>| sorted(values.into_iter().copied().collect());
-            let check = |combine: fn(Vec<Member<u8>>, Vec<Member<u8>>) -> Vec<u8>| {
+            let check = |combine: Combine<Vec<u8>>| {
                 let (mine, theirs) = both();
                 sorted(combine(mine, theirs))
             };
@@ -100,7 +102,7 @@ mod tests {
                 check(symmetric_difference),
                 expected(mine.symmetric_difference(&theirs).collect())
             );
-            let ask = |ask: fn(Vec<Member<u8>>, Vec<Member<u8>>) -> bool| {
+            let ask = |ask: Combine<bool>| {
                 let (mine, theirs) = both();
                 ask(mine, theirs)
             };

@@ -233,3 +233,6 @@ fn encoded<T: Serialize + 'static>(words: &T) -> Result<Vec<u8>, ManagerError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

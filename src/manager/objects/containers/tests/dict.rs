@@ -127,12 +127,12 @@ fn check(one: &mut One, twin: &mut Twin, step: Step) -> Result<(), TestCaseError
         }
         Step::PopFirst => {
             let first = twin.entries().into_iter().next();
-            first.iter().for_each(|(key, _)| drop(twin.remove(key)));
+            first.iter().for_each(|(key, _)| _ = twin.remove(key));
             prop_assert_eq!(entry(one.ask(DictOp::PopFirst).unwrap()), first);
         }
         Step::PopLast => {
             let last = twin.entries().pop();
-            last.iter().for_each(|(key, _)| drop(twin.remove(key)));
+            last.iter().for_each(|(key, _)| _ = twin.remove(key));
             prop_assert_eq!(entry(one.ask(DictOp::PopLast).unwrap()), last);
         }
         Step::Clear => {
@@ -152,8 +152,8 @@ fn check(one: &mut One, twin: &mut Twin, step: Step) -> Result<(), TestCaseError
             let is_expected = twin.values.get(&key).copied() == old;
             if is_expected {
                 match new {
-                    Some(new) => drop(twin.insert(&key, new)),
-                    None => drop(twin.remove(&key)),
+                    Some(new) => _ = twin.insert(&key, new),
+                    None => _ = twin.remove(&key),
                 }
             }
             prop_assert_eq!(one.ask(op), Ok(is_expected));

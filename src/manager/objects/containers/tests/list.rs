@@ -48,7 +48,6 @@ fn step() -> impl Strategy<Value = Step> {
     let index = || 0..8usize;
     // Few enough to meet each other.
     let value = || 0..4u32;
-    #[expect(clippy::reversed_empty_ranges, reason = "some are to be")]
     let range = || (index(), index()).prop_map(|(start, end)| start..end);
     prop_oneof![
         3 => vec(value(), 0..4).prop_map(Step::Extend),
@@ -107,7 +106,10 @@ fn check(one: &mut One, twin: &mut Vec<u32>, step: Step) -> Result<(), TestCaseE
                 value: packed(&value),
             };
             let expected = match index <= twin.len() {
-                true => Ok(twin.insert(index, value)),
+                true => {
+                    twin.insert(index, value);
+                    Ok(())
+                }
                 false => Err(out_of_range(index, twin)),
             };
             prop_assert_eq!(one.ask::<_, ()>(op), expected);

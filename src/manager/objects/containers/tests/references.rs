@@ -203,7 +203,9 @@ fn what_an_object_begins_with_is_kept_part_by_part() {
     let list = bench
         .try_create(session, Kind::List, packed_with(&values, &ids))
         .unwrap();
-    ids.map(|id| bench.release(session, id, 1));
+    for id in ids {
+        bench.release(session, id, 1);
+    }
     assert_eq!(bench.store.len(), 3);
 
     bench
