@@ -2,6 +2,7 @@
 
 mod client;
 mod error;
+mod managed;
 mod objects;
 mod protocol;
 mod proxies;

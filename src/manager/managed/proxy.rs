@@ -1,0 +1,1 @@
+//! What generated proxies are made of.
