@@ -1,6 +1,8 @@
 //! The attributes of the `procession` crate. Use them from there.
 
+mod faults;
 mod main_function;
+mod managed;
 mod options;
 mod task;
 
@@ -39,6 +41,13 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     task::expand(options.into(), item.into()).into()
+}
+
+/// Lets values of a type live in a manager's server, and be called from anywhere: above an `impl` block, it makes a proxy type with the same
+/// methods. The block stays what it is.
+#[proc_macro_attribute]
+pub fn managed(options: TokenStream, item: TokenStream) -> TokenStream {
+    managed::expand(options.into(), item.into()).into()
 }
 
 /// Calls `procession::init()` before anything else in `main`: also before an attribute such as

@@ -137,6 +137,16 @@ where
     })))
 }
 
+/// What a constructor that can fail returns, where its type does not show with what.
+pub trait Fallible {
+    /// With this.
+    type Error;
+}
+
+impl<T, E> Fallible for Result<T, E> {
+    type Error = E;
+}
+
 /// Waits for an `async fn`, on this thread: as one that is a task is waited for.
 pub fn wait_for<F: Future>(future: F) -> F::Output {
     drive(future)

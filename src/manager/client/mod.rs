@@ -2,6 +2,9 @@
 
 mod calling;
 mod remote;
+mod skeleton;
 
 pub use calling::Calling;
 pub(crate) use remote::{Remote, unpack};
+pub use skeleton::Manager;
+pub(crate) use skeleton::Proxy;
