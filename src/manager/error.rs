@@ -5,13 +5,15 @@ use std::io;
 use std::sync::Arc;
 
 use super::protocol::Fault;
+use super::secure::ConnectError;
 use crate::error::explain;
 
 /// A call of a manager, or of a proxy, has no result.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagerError {
-    /// The server is gone, or cannot be reached any more: every proxy of this connection says so from now on.
+    /// The server is gone, or cannot be reached any more: every proxy of this connection says so from now on. What was asked last may have been
+    /// done, or not.
     #[error("the manager at {address} is lost")]
     Lost {
         /// Where it was.
@@ -20,12 +22,81 @@ pub enum ManagerError {
         #[source]
         source: Option<Arc<io::Error>>,
     },
+    /// There is no connection to the manager.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The object is not there any more.
     #[error("the object is not in the manager any more")]
     NoObject,
-    /// The object, or the type, or the name, does not do what was asked of it.
+    /// Nothing is published under this name.
+    #[error("nothing is published as {name:?} in the manager")]
+    NoName {
+        /// The name.
+        name: String,
+    },
+    /// Another object is published under this name.
+    #[error("another object is published as {name:?} in the manager")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// An object is of another type than it is taken for.
+    #[error("the object in the manager is a {found}, not a {expected}")]
+    WrongType {
+        /// What it is taken for.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The program that runs the manager has not registered a type.
+    #[error("no type `{type_name}` is registered in the manager")]
+    NoType {
+        /// The type.
+        type_name: String,
+    },
+    /// A type of a user's has no such method, or does not show it: the program that runs the manager is another build.
+    #[error("`{type_name}` in the manager shows no method `{method}`")]
+    NoMethod {
+        /// The type.
+        type_name: String,
+        /// The method.
+        method: String,
+    },
+    /// A proxy of one manager was given to another one.
+    #[error("the proxy is of another manager, at {address}")]
+    OtherManager {
+        /// Where that one is.
+        address: String,
+    },
+    /// What is given back is not the caller's.
+    #[error("the caller does not hold what it gives back")]
+    NotHeld,
+    /// A request, or its answer, is longer than the manager's `max_frame`. Nothing has happened to the connection.
+    #[error("{len} bytes in one message, where the manager allows {max_frame}")]
+    TooLong {
+        /// How long it is, in bytes.
+        len: u64,
+        /// How long it may be.
+        max_frame: u64,
+    },
+    /// More than are allowed, of what is named.
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: String,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The manager refused, or could not do, what was asked of it; what it says.
     #[error("{0}")]
     Refused(String),
+    /// The call cannot be awaited: there is no descriptor, or no thread, for what wakes tasks. It has been cancelled.
+    #[error("the call cannot be awaited")]
+    NotAwaited {
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
     /// The call was cancelled, or its time was up.
     #[error("the call was not answered in its time")]
     TimedOut,
@@ -69,15 +140,33 @@ impl fmt::Debug for ManagerError {
     }
 }
 
+impl ManagerError {
+    pub(crate) fn not_awaited(error: io::Error) -> Self {
+        Self::NotAwaited {
+            source: Arc::new(error),
+        }
+    }
+}
+
 impl From<Fault> for ManagerError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Cancelled => Self::TimedOut,
             Fault::NoObject => Self::NoObject,
+            Fault::NoName(name) => Self::NoName { name },
+            Fault::NameTaken(name) => Self::NameTaken { name },
+            Fault::WrongType { expected, found } => Self::WrongType { expected, found },
+            Fault::NoType(type_name) => Self::NoType { type_name },
+            Fault::NoMethod { type_name, method } => Self::NoMethod { type_name, method },
             Fault::Panicked { method, message } => Self::Panicked { method, message },
             Fault::OutOfRange { index, len } => Self::OutOfRange { index, len },
             Fault::Overflow => Self::Overflow,
-            other => Self::Refused(other.to_string()),
+            Fault::NotHeld => Self::NotHeld,
+            Fault::TooLong { len, max_frame } => Self::TooLong { len, max_frame },
+            Fault::TooMany { what, limit } => Self::TooMany { what, limit },
+            fault @ (Fault::NotUnderstood(_) | Fault::Invalid(_) | Fault::Failed(_)) => {
+                Self::Refused(fault.to_string())
+            }
         }
     }
 }

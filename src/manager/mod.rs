@@ -10,8 +10,9 @@ mod secure;
 mod server;
 mod store;
 
-pub use client::{Calling, Manager};
+pub use client::{Calling, Manager, ManagerStatus, Proxy};
 pub use error::ManagerError;
+pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
 
 /// What the macros expand to. No part of the interface: it changes without notice.
 pub(crate) mod private {

@@ -68,7 +68,7 @@ mod error;
 mod messages;
 mod open;
 mod packet;
-mod reactor;
+pub(crate) mod reactor;
 mod receiving;
 mod sending;
 mod travel;

@@ -48,7 +48,7 @@ struct Wakers {
 
 /// What is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum For {
+pub(crate) enum For {
     Message,
     Room,
 }
@@ -56,11 +56,11 @@ pub(super) enum For {
 /// A task's place among those that await a descriptor; to be told by [`Watch::leave`] when nobody polls with it
 /// any more.
 #[derive(Debug, Default)]
-pub(super) struct Seat(Option<u64>);
+pub(crate) struct Seat(Option<u64>);
 
 /// A descriptor's place in the reactor; it leaves on drop.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     reactor: Arc<Reactor>,
     key: u64,
     descriptor: Watched,
@@ -76,7 +76,7 @@ enum Watched {
 }
 
 impl Watch {
-    pub(super) fn new(socket: &Handle) -> io::Result<Self> {
+    pub(crate) fn new(socket: &Handle) -> io::Result<Self> {
         let reactor = Reactor::get()?;
         let shared = &reactor.0;
         let key = shared.next_key.fetch_add(1, Ordering::Relaxed);
@@ -100,20 +100,14 @@ impl Watch {
     }
 
     /// Has the task woken when there may be what it waits for.
-    pub(super) fn wake(&self, seat: &mut Seat, awaited: For, waker: Waker) -> io::Result<()> {
+    pub(crate) fn wake(&self, seat: &mut Seat, awaited: For, waker: Waker) -> io::Result<()> {
         let shared = &self.reactor.0;
         let mut wakers = lock(&self.waiting.0);
         wakers.next_place += 1;
         let number = *seat.0.get_or_insert(wakers.next_place);
-        let known = wakers.entries.iter().position(|(of, ..)| *of == number);
-        let replaced = known.map(|known| wakers.entries.swap_remove(known));
+        let replaced = wakers.take(number);
         wakers.entries.push((number, awaited, waker));
-        let is_awaited = |what| wakers.entries.iter().any(|(_, of, _)| *of == what);
-        let (reads, writes) = (is_awaited(For::Message), is_awaited(For::Room));
-        let armed = match &self.descriptor {
-            Watched::Shared(socket) => shared.poller.arm(socket, self.key, reads, writes),
-            Watched::Own(own) => shared.poller.arm(own, self.key, reads, writes),
-        };
+        let armed = self.arm(&wakers);
         drop(wakers);
         drop(replaced);
         if shared.is_over.load(Ordering::SeqCst) {
@@ -122,6 +116,30 @@ impl Watch {
             ));
         }
         armed
+    }
+
+    /// Arms the descriptor for what is awaited by those on the list.
+    fn arm(&self, wakers: &Wakers) -> io::Result<()> {
+        let is_awaited = |what| wakers.entries.iter().any(|(_, of, _)| *of == what);
+        let (reads, writes) = (is_awaited(For::Message), is_awaited(For::Room));
+        let poller = &self.reactor.0.poller;
+        match &self.descriptor {
+            Watched::Shared(socket) => poller.arm(socket, self.key, reads, writes),
+            Watched::Own(own) => poller.arm(own, self.key, reads, writes),
+        }
+    }
+
+    /// Leaves, and lets the thread sleep on if nobody else awaits what this one did: for who looks after that itself for now.
+    pub(crate) fn rest(&self, seat: &mut Seat) {
+        let Some(number) = seat.0.take() else { return };
+        let mut wakers = lock(&self.waiting.0);
+        let left = wakers.take(number);
+        if left.is_some() {
+            // It fails for bad arguments only; then the thread is woken for nothing.
+            let _ = self.arm(&wakers);
+        }
+        drop(wakers);
+        drop(left);
     }
 
     /// How many tasks are on the list.
@@ -133,10 +151,17 @@ impl Watch {
     pub(super) fn leave(&self, seat: &mut Seat) {
         let Some(number) = seat.0.take() else { return };
         let mut wakers = lock(&self.waiting.0);
-        let known = wakers.entries.iter().position(|(of, ..)| *of == number);
-        let left = known.map(|known| wakers.entries.swap_remove(known));
+        let left = wakers.take(number);
         drop(wakers);
         drop(left);
+    }
+}
+
+impl Wakers {
+    /// Takes somebody off the list.
+    fn take(&mut self, number: u64) -> Option<(u64, For, Waker)> {
+        let known = self.entries.iter().position(|(of, ..)| *of == number)?;
+        Some(self.entries.swap_remove(known))
     }
 }
 

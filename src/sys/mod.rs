@@ -69,4 +69,8 @@ pub(crate) use rustix::process::Signal;
 pub(crate) use sealed::{SealedBytes, seal, unsealed_file};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
-pub(crate) use streams::send;
+pub(crate) use streams::{
+    Place, accept, connect_over, connect_to, end_socket, fill_randomly, let_block, listen_at,
+    listen_on, own_user, receive, receive_or_wait, receive_to_end_of, send, tune_network,
+    user_of_peer,
+};

@@ -199,6 +199,16 @@ pub(crate) fn provide<R>(handles: &Handles, decode: impl FnOnce() -> R) -> R {
     decoded
 }
 
+/// The number of the payload that is being encoded on this thread; 0 is none. The one within another has a higher number.
+pub(crate) fn encoding() -> u32 {
+    ENCODING.get()
+}
+
+/// The same of the payload that is being decoded.
+pub(crate) fn decoding() -> u32 {
+    DECODING.get()
+}
+
 /// The place of a descriptor among those of the payload that is being encoded.
 fn place_of(descriptor: &Arc<Carried>) -> Result<u16, &'static str> {
     let number = ENCODING.get();

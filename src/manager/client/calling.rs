@@ -1,42 +1,226 @@
 //! One call, until it is answered.
 
-use std::marker::PhantomData;
+use std::fmt;
+use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::calls::{Callback, Waited};
+use super::connection::Reply;
+use super::remote::Remote;
+use super::scope;
 use crate::manager::ManagerError;
 
 /// A call to a manager's object that is on its way. It has been sent when this is there; awaiting it gives the answer.
 ///
+/// Awaiting starts the thread `procession-connections`, if it is not there; the runtime does not matter. Polled again after its end, it panics.
+///
 /// Dropping it before it is answered cancels it: what it might still have been given, an item of a queue or a lock, is given back.
 #[must_use = "dropping it cancels the call"]
-pub struct Calling<T> {
-    answer: PhantomData<fn() -> T>,
+pub struct Calling<T>(Stage<T>);
+
+enum Stage<T> {
+    Sent(OnItsWay, Read<T>),
+    Done(Result<T, ManagerError>),
+    Over,
+}
+
+type Read<T> = Box<dyn FnOnce(&[u8]) -> Result<T, ManagerError> + Send>;
+
+/// Given an encoded answer, the encoded request that undoes it.
+type Undo = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// A call that is given up when this is dropped, unless its end has been taken.
+struct OnItsWay {
+    remote: Remote,
+    number: u64,
+    undo: Option<Undo>,
+    is_over: bool,
 }
 
 impl<T> Calling<T> {
+    pub(super) fn sent(remote: Remote, number: u64, read: Read<T>) -> Self {
+        let call = OnItsWay {
+            remote,
+            number,
+            undo: None,
+            is_over: false,
+        };
+        Self(Stage::Sent(call, read))
+    }
+
+    /// One that was not even sent.
+    pub(crate) fn failed(error: ManagerError) -> Self {
+        Self(Stage::Done(Err(error)))
+    }
+
+    /// One that need not be sent.
+    pub(crate) fn done(value: T) -> Self {
+        Self(Stage::Done(Ok(value)))
+    }
+
     /// Blocks until it is answered.
     pub(crate) fn wait(self) -> Result<T, ManagerError> {
-        unimplemented!()
+        self.wait_until(None)
     }
 
     /// Blocks until it is answered, or the deadline (`None` is never) has passed: then it is cancelled, and this says [`ManagerError::TimedOut`].
-    pub(crate) fn wait_until(self, _deadline: Option<Instant>) -> Result<T, ManagerError> {
-        unimplemented!()
+    pub(crate) fn wait_until(self, deadline: Option<Instant>) -> Result<T, ManagerError> {
+        match self.0 {
+            Stage::Sent(call, read) => {
+                let remote = call.remote.clone();
+                match remote.with(|ear| Ok(ear.wait(call.number, deadline)))? {
+                    // Dropped, it is cancelled.
+                    Waited::TimedOut => Err(ManagerError::TimedOut),
+                    end => finish(call, read, end),
+                }
+            }
+            Stage::Done(end) => end,
+            Stage::Over => over(),
+        }
     }
 
     /// Says how to undo what an answer has brought that nobody waits for any more: given the encoded answer, the request that undoes it,
     /// for the same object, encoded.
-    pub(crate) fn undone_by(self, _undo: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
-        unimplemented!()
+    pub(crate) fn undone_by(mut self, undo: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
+        if let Stage::Sent(call, _) = &mut self.0 {
+            call.undo = Some(undo);
+        }
+        self
+    }
+
+    /// The same call, whose answer is made into something else. Within `make`, values are [unpacked](super::unpack).
+    pub(crate) fn map<U>(
+        self,
+        make: impl FnOnce(T) -> Result<U, ManagerError> + Send + 'static,
+    ) -> Calling<U>
+    where
+        T: 'static,
+    {
+        Calling(match self.0 {
+            Stage::Sent(call, read) => {
+                Stage::Sent(call, Box::new(|answer| read(answer).and_then(make)))
+            }
+            Stage::Done(end) => Stage::Done(end.and_then(make)),
+            Stage::Over => Stage::Over,
+        })
+    }
+
+    /// Calls `callback` with its end: now, if that is there, or from whatever thread comes to read it. It must not block. From then on, the call is
+    /// not cancelled any more.
+    pub(crate) fn then(self, callback: impl FnOnce(Result<T, ManagerError>) + Send + 'static)
+    where
+        T: 'static,
+    {
+        let (call, read) = match self.0 {
+            Stage::Sent(call, read) => (call, read),
+            Stage::Done(end) => return callback(end),
+            Stage::Over => return,
+        };
+        let (remote, number) = (call.remote.clone(), call.number);
+        let told = move |end| callback(finish(call, read, end));
+        let told: Callback<Reply> = Box::new(move |end| {
+            told(match end {
+                Ok(reply) => Waited::Answered(reply),
+                Err(lost) => Waited::Lost(lost),
+            });
+        });
+        let told = remote.with(|ear| Ok(ear.tell(number, told)));
+        match told {
+            Ok(Err((told, Waited::Answered(reply)))) => told(Ok(reply)),
+            Ok(Err((told, Waited::Lost(lost)))) => told(Err(lost)),
+            // It will be told; or nothing is, in a process that was forked off.
+            _ => {}
+        }
     }
 }
 
-impl<T> std::future::Future for Calling<T> {
+fn finish<T>(mut call: OnItsWay, read: Read<T>, end: Waited<Reply>) -> Result<T, ManagerError> {
+    call.is_over = true;
+    match end {
+        Waited::Answered(Reply { answer, granted }) => {
+            let answer = answer?;
+            scope::read(&call.remote, granted, || read(answer.bytes()))
+        }
+        Waited::Lost(source) => Err(call.remote.site().lost(source)),
+        Waited::TimedOut => Err(ManagerError::TimedOut),
+    }
+}
+
+fn over<T>() -> Result<T, ManagerError> {
+    panic!("`Calling` polled after its end")
+}
+
+impl<T> Unpin for Calling<T> {}
+
+impl<T> Future for Calling<T> {
     type Output = Result<T, ManagerError>;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        unimplemented!()
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let stage = &mut self.get_mut().0;
+        let polled = match stage {
+            Stage::Sent(call, _) => call.poll(context),
+            Stage::Done(_) | Stage::Over => Poll::Ready(Ok(Waited::TimedOut)),
+        };
+        let Poll::Ready(end) = polled else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match mem::replace(stage, Stage::Over) {
+            Stage::Sent(call, read) => end.and_then(|end| finish(call, read, end)),
+            Stage::Done(end) => end,
+            Stage::Over => over(),
+        })
+    }
+}
+
+impl OnItsWay {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Waited<Reply>, ManagerError>> {
+        let polled = self.remote.with(|ear| {
+            // Without a place in the reactor, only this call fails.
+            ear.connection.watch().map_err(ManagerError::not_awaited)?;
+            Ok(ear.poll(self.number, context))
+        });
+        match polled {
+            Ok(Poll::Ready(end)) => Poll::Ready(Ok(end)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let (remote, undo) = (self.remote.clone(), self.undo);
+        // It keeps the object, and with it the connection, until the server has said the last word.
+        let too_late: Callback<Reply> = Box::new(move |end| {
+            let Ok(Reply { answer, granted }) = end else {
+                return;
+            };
+            let answer = answer.as_ref().ok();
+            if let Some(op) = answer.and_then(|answer| undo?(answer.bytes())) {
+                remote.tell_encoded(&op);
+            }
+            drop(granted);
+        });
+        // In a process that was forked off, there is nothing to be cancelled.
+        let _ = self.remote.with(|ear| {
+            match ear.tell(self.number, too_late) {
+                Ok(()) => ear.cancel(self.number),
+                Err((too_late, Waited::Answered(reply))) => too_late(Ok(reply)),
+                Err(_) => {}
+            }
+            Ok(())
+        });
+    }
+}
+
+impl<T> fmt::Debug for Calling<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calling").finish_non_exhaustive()
     }
 }

@@ -1,10 +1,33 @@
 //! The client's half: one connection to a server, shared by all threads and tasks of a process.
+//!
+//! | file | one line |
+//! |--|--|
+//! | `manager` | [`Manager`]: what users hold of a server |
+//! | `proxy` | [`Proxy`]: what all proxies have in common |
+//! | `calling` | [`Calling`]: one call, until it is answered |
+//! | `remote` | [`Remote`]: an object, below every proxy |
+//! | `travel` | objects as serde values |
+//! | `scope` | what a value may refer to while it is packed or unpacked |
+//! | `site` | a server, as this process knows it; counts what has been granted |
+//! | `connection` | how requests get out and answers come in |
+//! | `calls` | which calls are on their way, and who reads their answers: the protocol, without a socket |
+//! | `greeting` | what is said on a new connection |
 
 mod calling;
+mod calls;
+mod connection;
+mod greeting;
+mod manager;
+mod proxy;
 mod remote;
-mod skeleton;
+mod scope;
+mod site;
+mod travel;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub use calling::Calling;
-pub(crate) use remote::{Remote, unpack};
-pub use skeleton::Manager;
-pub(crate) use skeleton::Proxy;
+pub use manager::{Manager, ManagerStatus};
+pub use proxy::Proxy;
+pub use remote::Remote;
+pub(crate) use scope::{granted, unpack};

@@ -1,5 +1,35 @@
 //! Who is there, and who may come in: addresses, keys, the handshake; and the authenticated stream that it leaves.
+//!
+//! | file | one line |
+//! |--|--|
+//! | `key`, `address` | what a client has to know |
+//! | `error` | why it is not let in, or there is no server |
+//! | `negotiation` | how a key is proved, as the server sees it |
+//! | `connect` | the same, as the client does it |
+//! | `listen` | where clients come in |
+//! | `cipher`, `noise`, `sealed` | encryption, over a network |
+//! | `line` | the stream, when all that is done |
 
+mod address;
+mod cipher;
+mod connect;
+mod error;
+mod key;
 mod line;
+mod listen;
+mod negotiation;
+#[cfg(feature = "network")]
+mod noise;
+#[cfg(feature = "network")]
+mod sealed;
 
-pub(crate) use line::{Incoming, Line, Outgoing};
+pub use self::address::{Address, AddressError};
+pub(crate) use self::connect::{CONNECT_TIME, connect};
+pub use self::error::{ConnectError, ServeError};
+pub(crate) use self::key::TravellingKey;
+pub use self::key::{Key, KeyError};
+pub(crate) use self::line::{Incoming, Line, Outgoing};
+pub(crate) use self::listen::{Guest, Listener, Progress, Visit, listen};
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -16,13 +16,16 @@ mod references;
 mod root;
 
 use std::any::Any;
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
 
 pub(crate) use self::context::{Context, Effect, Mailbox, Work};
 pub(crate) use self::item::Item;
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
-pub(crate) use self::root::{Kind, RootOp};
+pub use self::root::Kind;
+pub(crate) use self::root::{RootOp, Status, Welcome};
 use super::protocol::{Fault, ObjectId, decode_object};
 
 /// The most calls that one session can have waiting for an answer.
@@ -92,6 +95,8 @@ pub(crate) struct Store {
     next_object: u64,
     effects: Vec<Effect>,
     max_frame: u64,
+    /// Random: who this one is.
+    number: u64,
 }
 
 impl Store {
@@ -105,6 +110,7 @@ impl Store {
             next_object: 1,
             effects: Vec::new(),
             max_frame,
+            number: RandomState::new().build_hasher().finish(),
         }
     }
 

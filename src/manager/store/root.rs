@@ -10,8 +10,10 @@ use crate::manager::protocol::{Fault, PROTOCOL, Packed};
 const MAX_NAME: usize = 255;
 
 /// What an object is.
+// `pub` because `Proxy` names it; nothing outside can.
+#[allow(missing_docs, reason = "nobody outside can name it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Kind {
+pub enum Kind {
     List,
     Dict,
     Set,
@@ -34,7 +36,7 @@ pub(crate) enum Kind {
 /// What is asked of a server itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum RootOp {
-    /// The first request of every client: which protocol it speaks. Answered with the server's.
+    /// The first request of every client: which protocol it speaks. Answered with [`Welcome`].
     Hello { protocol: u32 },
     /// Makes an object. Answered with its id, which is granted.
     Create {
@@ -58,6 +60,16 @@ pub(crate) enum RootOp {
     Status,
     /// Ends the server: answered, and then nobody is served any more.
     Shutdown,
+}
+
+/// Who a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    pub(crate) protocol: u32,
+    /// The longest payload that it takes, and the longest answer that it gives.
+    pub(crate) max_frame: u64,
+    /// Random: tells it from those that had, or will have, its address.
+    pub(crate) server: u64,
 }
 
 /// How a server is.
@@ -97,7 +109,12 @@ fn answer(
             "the server speaks version {PROTOCOL} of the protocol, the client version {protocol}"
         ))),
         RootOp::Hello { .. } => {
-            context(store, effects).answer(caller, &PROTOCOL);
+            let welcome = Welcome {
+                protocol: PROTOCOL,
+                max_frame: store.max_frame,
+                server: store.number,
+            };
+            context(store, effects).answer(caller, &welcome);
             Ok(())
         }
         RootOp::Create {

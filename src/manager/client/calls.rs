@@ -1,0 +1,483 @@
+//! Which calls are on their way, and who reads their answers.
+//!
+//! All threads and tasks of a process share one connection. Whoever has the *token* reads it, one read at a time, and hands out the answers that
+//! came, also those to others. A thread that waits reads for itself whenever the token is there, so that an answer takes no detour; for tasks that
+//! await theirs, the thread `procession-connections` does (the *reactor*).
+//!
+//! # Protocol
+//!
+//! One lock guards the calls, and the token's place. Whoever has taken the token out holds no lock while it reads. It puts it back under the lock, in the
+//! same breath in which it enters what came.
+//!
+//! * A thread that waits looks under the lock: is its answer there? Then it departs. Is the token? It takes it and reads. Else it enters itself among
+//!   the *sleepers*, each of which has a bell of its own, and sleeps.
+//! * **Whoever leaves the lock for good passes on**, if the token lies there: it rings for the longest sleeper; if there is none, and answers are
+//!   awaited, it arms the socket in the reactor, once. *Unlock, then arm*: while it is armed, the token lies there. (Arming first is a hang: the
+//!   event fires, the reactor finds the token gone, forgets the event, and who had it puts it back with nobody left to be told.)
+//! * Whoever takes the token from an armed socket disarms it, so that the reactor sleeps on. Two may overlap (one has unlocked, the next takes and disarms,
+//!   and then the first arms): then the reactor wakes for nothing. It finds the token gone and forgets the event, for who has it arms again; or finds it there, and reads.
+//! * Who was rung for and finds the token gone sleeps again: who took it passes on. Who was rung for and departs instead, with its answer or
+//!   without, passes on.
+//! * A task leaves its waker under the lock and passes on: so either the socket is armed, or who has the token arms it.
+//! * An answer is entered once; the first end of a call counts. Other people's wakers are called with no lock, and with the token in its place: they may
+//!   make calls of their own.
+//! * When the connection is lost, that is noted under the lock, and everybody is told. From then on, nobody reads.
+//!
+//! Answers that nobody waits for (to what was only told, or to a future that was not polled) stay in the socket until somebody reads, or until there are
+//! [`MAX_UNHEARD`] of them: then the reactor does.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::mem;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use crate::future::contain::contain;
+use crate::manager::store::MAX_CALLS;
+use crate::primitives::{Arc, Condvar, Mutex, MutexGuard, lock, park};
+
+/// How many answers nobody waits for may lie in the socket.
+const MAX_UNHEARD: usize = 64;
+
+/// Why a connection is no more: what the system said, or nothing, where it has ended in good order.
+pub(super) type Lost = Option<Arc<io::Error>>;
+
+/// How long a read may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Never,
+    Until(Instant),
+    Forever,
+}
+
+/// What is read, and its place in the reactor.
+pub(super) trait Source {
+    /// What the token is the right to use.
+    type Reader;
+    type Answer;
+
+    /// Reads once, and adds the answers that came, each with the number of its call. Nothing may have come, also for no reason.
+    fn read(
+        &self,
+        reader: &mut Self::Reader,
+        patience: Patience,
+        came: &mut Vec<(u64, Self::Answer)>,
+    ) -> Result<(), Lost>;
+
+    /// Has [`Calls::hear`] called when something has come.
+    fn arm(&self) -> Result<(), Lost>;
+
+    /// The opposite.
+    fn disarm(&self);
+}
+
+/// What is to be done when a call that nobody waits for ends.
+pub(super) type Callback<A> = Box<dyn FnOnce(Result<A, Lost>) + Send>;
+
+/// The calls of one connection.
+pub(super) struct Calls<R, A> {
+    state: Mutex<State<R, A>>,
+}
+
+struct State<R, A> {
+    calls: HashMap<u64, Call<A>>,
+    last_number: u64,
+    /// The token, while nobody has it.
+    token: Option<Token<R, A>>,
+    /// The threads that sleep, by the numbers of their calls.
+    sleepers: BTreeMap<u64, Arc<Condvar>>,
+    /// How many calls are [`Call::Awaited`] or [`Call::Told`].
+    awaited: usize,
+    /// The reactor has been asked to look.
+    is_armed: bool,
+    lost: Option<Lost>,
+}
+
+struct Token<R, A> {
+    reader: R,
+    /// Empty: it has the memory of earlier answers.
+    came: Vec<(u64, A)>,
+}
+
+enum Call<A> {
+    /// Nobody awaits it; a sleeper may wait for it.
+    Unheard,
+    /// Its answer is to be thrown away.
+    Forgotten,
+    Awaited(Waker),
+    Told(Callback<A>),
+    Answered(A),
+}
+
+/// How a call begins.
+pub(super) enum Begin<A> {
+    /// Somebody will wait for it, or await it.
+    Asked,
+    /// Nobody wants its answer.
+    Forgotten,
+    Told(Callback<A>),
+}
+
+/// Why a call was not begun.
+#[derive(Debug)]
+pub(super) enum NotBegun {
+    Lost(Lost),
+    /// [`MAX_CALLS`] are on their way.
+    TooMany,
+}
+
+/// How a call ended for who waited.
+#[derive(Debug)]
+pub(super) enum Waited<A> {
+    Answered(A),
+    Lost(Lost),
+    /// Its time was up. The call is still on its way.
+    TimedOut,
+}
+
+/// What is to be done when the lock has been left.
+struct Effects<A> {
+    wakers: Vec<Waker>,
+    callbacks: Vec<(Callback<A>, Result<A, Lost>)>,
+    thrown_away: Vec<A>,
+}
+
+impl<A> Effects<A> {
+    fn new() -> Self {
+        Self {
+            wakers: Vec::new(),
+            callbacks: Vec::new(),
+            thrown_away: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.wakers.is_empty() && self.callbacks.is_empty() && self.thrown_away.is_empty()
+    }
+
+    fn run(self) {
+        drop(self.thrown_away);
+        for waker in self.wakers {
+            let _ = contain(|| waker.wake());
+        }
+        for (callback, end) in self.callbacks {
+            let _ = contain(|| callback(end));
+        }
+    }
+}
+
+impl<R, A> Calls<R, A> {
+    pub(super) fn new(reader: R) -> Self {
+        let came = Vec::new();
+        let state = State {
+            calls: HashMap::new(),
+            last_number: 0,
+            token: Some(Token { reader, came }),
+            sleepers: BTreeMap::new(),
+            awaited: 0,
+            is_armed: false,
+            lost: None,
+        };
+        Self {
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Enters a call that is to be sent now, and gives its number.
+    pub(super) fn begin<S>(&self, source: &S, begin: Begin<A>) -> Result<u64, NotBegun>
+    where
+        S: Source<Reader = R, Answer = A>,
+    {
+        let mut state = lock(&self.state);
+        if let Some(lost) = &state.lost {
+            return Err(NotBegun::Lost(lost.clone()));
+        }
+        if state.calls.len() >= MAX_CALLS {
+            return Err(NotBegun::TooMany);
+        }
+        state.last_number += 1;
+        let number = state.last_number;
+        let call = match begin {
+            Begin::Asked => Call::Unheard,
+            Begin::Forgotten => Call::Forgotten,
+            Begin::Told(callback) => Call::Told(callback),
+        };
+        state.enter(number, call);
+        self.leave(state, source);
+        Ok(number)
+    }
+
+    /// Blocks until a call has ended, or the deadline (`None` is never) has passed.
+    pub(super) fn wait<S>(&self, source: &S, number: u64, deadline: Option<Instant>) -> Waited<A>
+    where
+        S: Source<Reader = R, Answer = A>,
+    {
+        let patience = deadline.map_or(Patience::Forever, Patience::Until);
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(end) = state.take_end(number) {
+                self.leave(state, source);
+                return end;
+            }
+            if let Some(token) = state.token.take() {
+                state = self.read(state, token, source, patience);
+                // What came in time was in time, whenever this thread looks.
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    let end = state.take_end(number).unwrap_or(Waited::TimedOut);
+                    self.leave(state, source);
+                    return end;
+                }
+                continue;
+            }
+            let bell = state.sleepers.entry(number);
+            let bell = bell.or_insert_with(|| Arc::new(Condvar::new())).clone();
+            let woken = park(&bell, state, deadline);
+            let is_late = woken.is_none();
+            state = woken.unwrap_or_else(|| lock(&self.state));
+            state.sleepers.remove(&number);
+            if is_late {
+                let end = state.take_end(number).unwrap_or(Waited::TimedOut);
+                self.leave(state, source);
+                return end;
+            }
+        }
+    }
+
+    /// The end of a call, or `Pending`: then the task is woken.
+    pub(super) fn poll<S>(
+        &self,
+        source: &S,
+        number: u64,
+        context: &mut Context<'_>,
+    ) -> Poll<Waited<A>>
+    where
+        S: Source<Reader = R, Answer = A>,
+    {
+        // A waker's code is not run under the lock.
+        let waker = context.waker().clone();
+        let mut state = lock(&self.state);
+        if let Some(end) = state.take_end(number) {
+            self.leave(state, source);
+            drop(waker);
+            return Poll::Ready(end);
+        }
+        let replaced = state.enter(number, Call::Awaited(waker));
+        self.leave(state, source);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// Has the end of a call told to `callback`, unless it has ended already: then that is given back.
+    pub(super) fn tell<S>(
+        &self,
+        source: &S,
+        number: u64,
+        callback: Callback<A>,
+    ) -> Result<(), (Callback<A>, Waited<A>)>
+    where
+        S: Source<Reader = R, Answer = A>,
+    {
+        let mut state = lock(&self.state);
+        if let Some(end) = state.take_end(number) {
+            self.leave(state, source);
+            return Err((callback, end));
+        }
+        let replaced = state.enter(number, Call::Told(callback));
+        self.leave(state, source);
+        drop(replaced);
+        Ok(())
+    }
+
+    /// The reactor has seen that there is something to read.
+    pub(super) fn hear<S>(&self, source: &S)
+    where
+        S: Source<Reader = R, Answer = A>,
+    {
+        let mut state = lock(&self.state);
+        // The event is used up; while somebody else has the token, nothing is armed.
+        state.is_armed = false;
+        if state.lost.is_none()
+            && let Some(token) = state.token.take()
+        {
+            state = self.read(state, token, source, Patience::Never);
+        }
+        self.leave(state, source);
+    }
+
+    /// The connection is lost: every call ends with that.
+    pub(super) fn lose(&self, lost: Lost) {
+        let mut state = lock(&self.state);
+        let mut effects = Effects::new();
+        state.lose(lost, &mut effects);
+        drop(state);
+        effects.run();
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        lock(&self.state).lost.is_some()
+    }
+
+    /// How many calls have not been given their ends.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn len(&self) -> usize {
+        lock(&self.state).calls.len()
+    }
+
+    /// Reads once, without the lock, and enters what came.
+    fn read<'a, S>(
+        &'a self,
+        mut state: MutexGuard<'a, State<R, A>>,
+        mut token: Token<R, A>,
+        source: &S,
+        patience: Patience,
+    ) -> MutexGuard<'a, State<R, A>>
+    where
+        S: Source<Reader = R, Answer = A>,
+    {
+        let was_armed = mem::take(&mut state.is_armed);
+        drop(state);
+        if was_armed {
+            source.disarm();
+        }
+        let read = source.read(&mut token.reader, patience, &mut token.came);
+        let mut effects = Effects::new();
+        let mut state = lock(&self.state);
+        let entered = state.enter_answers(&mut token.came, &mut effects);
+        state.token = Some(token);
+        if let Err(lost) = read.and(entered) {
+            state.lose(lost, &mut effects);
+        }
+        if effects.is_empty() {
+            return state;
+        }
+        drop(state);
+        effects.run();
+        lock(&self.state)
+    }
+
+    /// Unlocks, and passes on.
+    fn leave<S>(&self, mut state: MutexGuard<'_, State<R, A>>, source: &S)
+    where
+        S: Source<Reader = R, Answer = A>,
+    {
+        if state.token.is_none() || state.lost.is_some() {
+            return;
+        }
+        if let Some((_, bell)) = state.sleepers.first_key_value() {
+            bell.notify_one();
+            return;
+        }
+        if state.is_armed || !state.needs_reactor() {
+            return;
+        }
+        state.is_armed = true;
+        drop(state);
+        if let Err(lost) = source.arm() {
+            self.lose(lost);
+        }
+    }
+}
+
+impl<R, A> State<R, A> {
+    /// Whether answers are expected for which no thread reads.
+    fn needs_reactor(&self) -> bool {
+        self.awaited > 0 || self.calls.len() > self.sleepers.len() + MAX_UNHEARD
+    }
+
+    fn enter(&mut self, number: u64, call: Call<A>) -> Option<Call<A>> {
+        self.awaited += usize::from(call.is_awaited());
+        let replaced = self.calls.insert(number, call);
+        self.awaited -= usize::from(replaced.as_ref().is_some_and(Call::is_awaited));
+        replaced
+    }
+
+    /// Takes a call out that has ended.
+    fn take_end(&mut self, number: u64) -> Option<Waited<A>> {
+        match self.calls.remove(&number) {
+            Some(Call::Answered(answer)) => Some(Waited::Answered(answer)),
+            // A call that is lost is in the list no more.
+            None => Some(Waited::Lost(self.lost.clone().flatten())),
+            Some(call) => {
+                self.calls.insert(number, call);
+                None
+            }
+        }
+    }
+
+    fn enter_answers(
+        &mut self,
+        came: &mut Vec<(u64, A)>,
+        effects: &mut Effects<A>,
+    ) -> Result<(), Lost> {
+        let mut entered = Ok(());
+        for (number, answer) in came.drain(..) {
+            let Some(call) = self.calls.get_mut(&number) else {
+                effects.thrown_away.push(answer);
+                entered = Err(not_asked(number));
+                continue;
+            };
+            match mem::replace(call, Call::Unheard) {
+                Call::Unheard => *call = Call::Answered(answer),
+                Call::Awaited(waker) => {
+                    *call = Call::Answered(answer);
+                    self.awaited -= 1;
+                    effects.wakers.push(waker);
+                }
+                Call::Forgotten => {
+                    self.calls.remove(&number);
+                    effects.thrown_away.push(answer);
+                }
+                Call::Told(callback) => {
+                    self.calls.remove(&number);
+                    self.awaited -= 1;
+                    effects.callbacks.push((callback, Ok(answer)));
+                }
+                Call::Answered(first) => {
+                    *call = Call::Answered(first);
+                    effects.thrown_away.push(answer);
+                    entered = Err(not_asked(number));
+                }
+            }
+            if let Some(bell) = self.sleepers.get(&number) {
+                bell.notify_one();
+            }
+        }
+        entered
+    }
+
+    fn lose(&mut self, lost: Lost, effects: &mut Effects<A>) {
+        if self.lost.is_some() {
+            return;
+        }
+        for (number, call) in mem::take(&mut self.calls) {
+            match call {
+                // It came in time.
+                Call::Answered(answer) => {
+                    self.calls.insert(number, Call::Answered(answer));
+                }
+                Call::Unheard | Call::Forgotten => {}
+                Call::Awaited(waker) => effects.wakers.push(waker),
+                Call::Told(callback) => effects.callbacks.push((callback, Err(lost.clone()))),
+            }
+        }
+        self.sleepers.values().for_each(|bell| bell.notify_one());
+        self.awaited = 0;
+        self.lost = Some(lost);
+    }
+}
+
+impl<A> Call<A> {
+    fn is_awaited(&self) -> bool {
+        matches!(self, Self::Awaited(_) | Self::Told(_))
+    }
+}
+
+#[cold]
+fn not_asked(number: u64) -> Lost {
+    Some(Arc::new(io::Error::other(format!(
+        "an answer to call {number}, which was not asked or has been answered"
+    ))))
+}
+
+#[cfg(all(test, loom))]
+mod models;

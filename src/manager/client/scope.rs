@@ -1,0 +1,173 @@
+//! What a value may refer to while it is packed or unpacked.
+//!
+//! Within a value that goes to, or comes from, a manager, a proxy is only the number of its object. Whose object that is, and whether the server
+//! has been told to keep it, is known here: by the innermost scope of this thread, if it is one for the payload that is being encoded (decoded) just
+//! now. The numbers of payloads ([`handles::encoding`], [`handles::decoding`]) tell one within the other apart: a `Serialize` of a user's may submit a
+//! task of its own, whose proxies are no part of the value around it. Scopes leave those around them as they were, also after a panic.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::remote::{Remote, not_encoded};
+use super::site::Site;
+use crate::manager::ManagerError;
+use crate::manager::protocol::{ObjectId, Packed};
+use crate::wire::{self, CodecError, Handles, handles};
+
+thread_local! {
+    static PACKING: RefCell<Vec<Packing>> = const { RefCell::new(Vec::new()) };
+    static READING: RefCell<Vec<Reading>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A value that is being packed.
+struct Packing {
+    /// Of the payload.
+    number: u32,
+    site: Arc<Site>,
+    refs: Vec<ObjectId>,
+}
+
+/// An answer that is being read.
+struct Reading {
+    site: Arc<Site>,
+    granted: Vec<Remote>,
+    /// The number of the payload that is being unpacked from it; 0 is none.
+    unpacking: u32,
+}
+
+/// Ends the innermost scope when dropped.
+struct Packs;
+struct Reads;
+
+/// Goes back, when dropped, to what was being unpacked before.
+struct Unpacks(u32);
+
+impl Drop for Packs {
+    fn drop(&mut self) {
+        // Dropped when it is not borrowed any more.
+        let _ended = PACKING.with_borrow_mut(Vec::pop);
+    }
+}
+
+impl Drop for Reads {
+    fn drop(&mut self) {
+        let _ended = READING.with_borrow_mut(Vec::pop);
+    }
+}
+
+impl Drop for Unpacks {
+    fn drop(&mut self) {
+        mark(self.0);
+    }
+}
+
+impl Remote {
+    /// Encodes a value for the server that has this object. Proxies of its objects travel in it by their numbers; those of others are refused, and
+    /// descriptors as well.
+    ///
+    /// The value is to be kept until the request with it has been made: it may hold the last proxies of the objects in it.
+    pub(crate) fn pack<T: Serialize + 'static>(&self, value: &T) -> Result<Packed, ManagerError> {
+        let mut bytes = Vec::new();
+        let ((encoded, refs), handles) = handles::collect(|| {
+            let scope = Packing {
+                number: handles::encoding(),
+                site: self.site().clone(),
+                refs: Vec::new(),
+            };
+            PACKING.with_borrow_mut(|packing| packing.push(scope));
+            let packs = Packs;
+            let encoded = wire::encode(value, &mut bytes);
+            let refs = PACKING.with_borrow_mut(|packing| {
+                packing.last_mut().map(|of| std::mem::take(&mut of.refs))
+            });
+            drop(packs);
+            (encoded, refs.unwrap_or_default())
+        });
+        encoded.map_err(not_encoded::<T>)?;
+        if !handles.is_empty() {
+            return Err(not_encoded::<T>(CodecError::new(
+                "it holds a descriptor, which a manager cannot keep",
+            )));
+        }
+        Ok(Packed { bytes, refs })
+    }
+}
+
+/// Notes a proxy in the value that is being packed. `None`: it is no part of one.
+pub(super) fn pack(remote: &Remote) -> Option<Result<(), &'static str>> {
+    let number = handles::encoding();
+    PACKING.with_borrow_mut(|packing| {
+        let scope = packing.last_mut().filter(|scope| scope.number == number)?;
+        if !scope.site.is_same(remote.site()) {
+            return Some(Err(
+                "it holds a proxy of another manager, which this one cannot keep",
+            ));
+        }
+        if remote.id() == ObjectId::ROOT {
+            return Some(Err("it holds a `Manager`, which a manager cannot keep"));
+        }
+        if !scope.refs.contains(&remote.id()) {
+            scope.refs.push(remote.id());
+        }
+        Some(Ok(()))
+    })
+}
+
+/// Reads an answer, with what was granted along with it at hand.
+pub(super) fn read<R>(remote: &Remote, granted: Vec<Remote>, read: impl FnOnce() -> R) -> R {
+    let scope = Reading {
+        site: remote.site().clone(),
+        granted,
+        unpacking: 0,
+    };
+    READING.with_borrow_mut(|reading| reading.push(scope));
+    let _reads = Reads;
+    read()
+}
+
+/// An object that the answer names which is being read.
+pub(crate) fn granted(id: ObjectId) -> Result<Remote, ManagerError> {
+    let found = READING.with_borrow(|reading| {
+        let scope = reading.last()?;
+        let granted = scope.granted.iter().find(|remote| remote.id() == id);
+        granted.cloned()
+    });
+    found.ok_or(ManagerError::NoObject)
+}
+
+/// The value that a server has kept. Only within the `read` of [`Remote::call`], whose answer it came with.
+pub(crate) fn unpack<T: DeserializeOwned + 'static>(packed: &Packed) -> Result<T, ManagerError> {
+    handles::provide(&Handles::default(), || {
+        let _unpacks = Unpacks(mark(handles::decoding()));
+        wire::decode(&packed.bytes).map_err(not_encoded::<T>)
+    })
+}
+
+/// Notes which payload is unpacked from the answer that is being read, and says which one was.
+fn mark(number: u32) -> u32 {
+    READING.with_borrow_mut(|reading| {
+        let scope = reading.last_mut();
+        scope.map_or(0, |scope| std::mem::replace(&mut scope.unpacking, number))
+    })
+}
+
+/// The object that a number stands for in the value that is being unpacked.
+pub(super) fn unpacked(id: ObjectId) -> Result<Remote, &'static str> {
+    let number = handles::decoding();
+    let found = READING.with_borrow(|reading| {
+        let scope = reading.last()?;
+        if scope.unpacking != number || number == 0 {
+            return None;
+        }
+        let granted = scope.granted.iter().find(|remote| remote.id() == id);
+        Some(granted.cloned().ok_or(id))
+    });
+    match found {
+        Some(Ok(remote)) => Ok(remote),
+        Some(Err(_)) => Err("an object was named that did not come along"),
+        None => Err("it holds a proxy as managers keep it, and none can come here"),
+    }
+}

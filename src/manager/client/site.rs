@@ -1,0 +1,324 @@
+//! A server, as this process knows it: one connection to it, and the objects of it that somebody here has a proxy of.
+//!
+//! # Grants
+//!
+//! The server counts what it has granted to this connection, and so does the entry of an object here, under the lock, when an answer that grants is
+//! read. Whoever drops the last proxy takes the entry out and gives back as many as it counted. Should an answer bring the object again while the last
+//! proxy is being dropped (its weak reference is dead, its `Drop` still to come), the new proxy takes the entry over with all that it has counted, and the old one
+//! finds an entry that is not its own any more. Grants that the server makes meanwhile are counted when they come, so what is given back was never more than
+//! there was.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use super::calls::Lost;
+use super::connection::Connection;
+use super::greeting::{self, hold_request};
+use super::remote::{Object, Remote};
+use crate::frame::{self, Header, Kind};
+use crate::manager::ManagerError;
+use crate::manager::protocol::ObjectId;
+use crate::manager::secure::{self, Address, CONNECT_TIME, ConnectError, Key, Line, TravellingKey};
+use crate::primitives::plain::{Mutex, lock};
+use crate::sys::Home;
+use crate::wire::{self, Handle};
+use serde::{Deserialize, Serialize};
+
+/// The servers that this process knows, by where they are and the numbers that they have given themselves.
+static SITES: Mutex<BTreeMap<(String, u64), Weak<Site>>> = Mutex::new(BTreeMap::new());
+
+/// A server, as this process knows it.
+pub(super) struct Site {
+    way: Way,
+    /// Where it is, for messages.
+    name: Arc<str>,
+    /// The number that it has given itself.
+    server: u64,
+    home: Home,
+    objects: Mutex<HashMap<ObjectId, Known>>,
+    /// From the first call on.
+    connection: OnceLock<Connection>,
+    /// Held by whoever makes it.
+    connecting: Mutex<()>,
+}
+
+/// How a server is reached.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) address: Address,
+    pub(super) key: Key,
+    /// In place of the address.
+    #[cfg(all(test, not(loom)))]
+    pub(super) dial: Option<Dial>,
+}
+
+#[cfg(all(test, not(loom)))]
+pub(super) type Dial = Arc<dyn Fn() -> std::io::Result<Line> + Send + Sync>;
+
+/// A server, on its way to another process.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Travelling {
+    address: Address,
+    key: TravellingKey,
+    server: u64,
+}
+
+/// An object of which there are proxies in this process.
+#[derive(Default)]
+struct Known {
+    object: Weak<Object>,
+    /// How many grants have come.
+    grants: u64,
+}
+
+impl Site {
+    fn new(way: Way, server: u64) -> Self {
+        Self {
+            name: way.name(),
+            way,
+            server,
+            home: Home::here(),
+            objects: Mutex::default(),
+            connection: OnceLock::new(),
+            connecting: Mutex::default(),
+        }
+    }
+
+    /// The server that is reached so, and is connected. One that is known already has a connection for all.
+    pub(super) fn open(way: Way, limit: Duration) -> Result<Arc<Self>, ManagerError> {
+        let (line, welcome) = greeting::greet(&way, None, limit)?;
+        let site = Self::known(way, welcome.server);
+        if site.connection.get().is_some() {
+            return Ok(site);
+        }
+        let connection = Connection::new(Arc::downgrade(&site), line, welcome)
+            .map_err(|error| site.lost(Some(Arc::new(error))))?;
+        // Of two that come at once, one hangs up.
+        let _ = site.connection.set(connection);
+        Ok(site)
+    }
+
+    /// The server of this number that is reached so: the one that this process knows, or a new one. It need not be there any more.
+    fn known(way: Way, server: u64) -> Arc<Self> {
+        let mut sites = lock(&SITES);
+        let place = (way.name().to_string(), server);
+        let known = sites.get(&place).and_then(Weak::upgrade);
+        if let Some(site) = known
+            && site.serves(&way)
+        {
+            return site;
+        }
+        sites.retain(|_, site| site.strong_count() > 0);
+        let site = Arc::new(Self::new(way, server));
+        sites.insert(place, Arc::downgrade(&site));
+        site
+    }
+
+    /// Whether it is of this process, not lost, and has this key.
+    fn serves(&self, way: &Way) -> bool {
+        let is_lost = self.connection.get().is_some_and(Connection::is_lost);
+        !self.home.is_elsewhere() && !is_lost && self.way.key == way.key
+    }
+
+    /// What another process has to know to reach it.
+    pub(super) fn travelling(&self) -> Travelling {
+        Travelling {
+            address: self.way.address.clone(),
+            key: (&self.way.key).into(),
+            server: self.server,
+        }
+    }
+
+    pub(super) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+
+    /// Its connection, which is made now if there is none.
+    pub(super) fn connection(self: &Arc<Self>) -> Result<&Connection, ManagerError> {
+        if self.home.is_elsewhere() {
+            return Err(ManagerError::Forked);
+        }
+        match self.connection.get() {
+            Some(connection) => Ok(connection),
+            None => self.connect(),
+        }
+    }
+
+    #[cold]
+    fn connect(self: &Arc<Self>) -> Result<&Connection, ManagerError> {
+        let _connecting = lock(&self.connecting);
+        if let Some(connection) = self.connection.get() {
+            return Ok(connection);
+        }
+        let (line, welcome) = greeting::greet(&self.way, None, CONNECT_TIME)?;
+        if welcome.server != self.server {
+            // Another one has its address by now.
+            return Err(self.lost(None));
+        }
+        let connection = Connection::new(Arc::downgrade(self), line, welcome)
+            .map_err(|error| self.lost(Some(Arc::new(error))))?;
+        Ok(self.connection.get_or_init(|| connection))
+    }
+
+    /// Its connection, if it has been made.
+    pub(super) fn connected(&self) -> Option<&Connection> {
+        self.connection.get()
+    }
+
+    /// That it is lost.
+    pub(super) fn lost(&self, source: Lost) -> ManagerError {
+        ManagerError::Lost {
+            address: self.name.clone(),
+            source,
+        }
+    }
+
+    /// The server itself, as an object.
+    pub(super) fn root(self: &Arc<Self>) -> Remote {
+        self.remote(ObjectId::ROOT, 0)
+    }
+
+    /// An object that an answer has granted.
+    pub(super) fn granted(self: &Arc<Self>, id: ObjectId) -> Remote {
+        self.remote(id, 1)
+    }
+
+    /// An object that is kept by a descriptor which came with it.
+    pub(super) fn held(self: &Arc<Self>, id: ObjectId, held: Handle) -> Remote {
+        let remote = self.remote(id, 0);
+        lock(&remote.0.held).get_or_insert(held);
+        remote
+    }
+
+    fn remote(self: &Arc<Self>, id: ObjectId, grants: u64) -> Remote {
+        let mut objects = lock(&self.objects);
+        let known = objects.entry(id).or_default();
+        known.grants += grants;
+        if let Some(object) = known.object.upgrade() {
+            return Remote(object);
+        }
+        let object = Arc::new(Object {
+            site: self.clone(),
+            id,
+            held: Mutex::new(None),
+        });
+        known.object = Arc::downgrade(&object);
+        Remote(object)
+    }
+
+    /// The last proxy of an object is being dropped.
+    pub(super) fn let_go(&self, object: &Object) {
+        if self.home.is_elsewhere() {
+            return;
+        }
+        let grants = {
+            let mut objects = lock(&self.objects);
+            let known = objects.get(&object.id);
+            match known.map(|known| (std::ptr::eq(known.object.as_ptr(), object), known.grants)) {
+                Some((true, grants)) => {
+                    objects.remove(&object.id);
+                    grants
+                }
+                // Another proxy has come since.
+                _ => return,
+            }
+        };
+        let mut frame = Vec::with_capacity(frame::HEADER_LEN + 16);
+        let start = frame::begin(&mut frame);
+        if grants > 0
+            && let Some(connection) = self.connection.get()
+            && wire::encode(&vec![(object.id, grants)], &mut frame).is_ok()
+        {
+            frame::finish(&mut frame, start, Header::new(Kind::Release, 0, 0));
+            connection.send(frame);
+        }
+    }
+
+    /// A connection that does nothing but hold an object.
+    pub(super) fn hold(&self, id: ObjectId) -> Result<Handle, ManagerError> {
+        let (line, welcome) = greeting::greet(&self.way, hold_request(id), CONNECT_TIME)?;
+        if welcome.server != self.server {
+            return Err(self.lost(None));
+        }
+        Ok(line.socket)
+    }
+
+    /// How many objects somebody here has a proxy of.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn objects(&self) -> usize {
+        lock(&self.objects).len()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if self.home.is_elsewhere()
+            && let Some(connection) = self.connection.get_mut()
+        {
+            connection.forget();
+        }
+    }
+}
+
+impl Travelling {
+    pub(super) fn site(self) -> Arc<Site> {
+        Site::known(Way::new(self.address, self.key.into()), self.server)
+    }
+}
+
+impl Way {
+    pub(super) fn new(address: Address, key: Key) -> Self {
+        Self {
+            address,
+            key,
+            #[cfg(all(test, not(loom)))]
+            dial: None,
+        }
+    }
+
+    fn name(&self) -> Arc<str> {
+        self.address.to_string().into()
+    }
+
+    /// A new connection, on which nothing has been said.
+    pub(super) fn dial(&self, limit: Duration) -> Result<Line, ManagerError> {
+        #[cfg(all(test, not(loom)))]
+        if let Some(dial) = &self.dial {
+            return dial().map_err(|error| self.lost(error));
+        }
+        secure::connect(&self.address, &self.key, limit).map_err(|error| match error {
+            // Whoever was told of it has come too late.
+            ConnectError::NobodyThere { source, .. } => ManagerError::Lost {
+                address: self.name(),
+                source: Some(source),
+            },
+            error => ManagerError::Connect(error),
+        })
+    }
+
+    /// That nobody is there who is a server.
+    pub(super) fn lost(&self, source: std::io::Error) -> ManagerError {
+        ManagerError::Lost {
+            address: self.name(),
+            source: Some(Arc::new(source)),
+        }
+    }
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site")
+            .field("at", &self.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! Why there is no connection, or no server.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Address, AddressError};
+use crate::error::explain;
+
+/// A client does not reach a server, or is not let in.
+#[derive(Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// It is no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// There is no server: nobody listens there.
+    #[error("no manager listens at {address}")]
+    NobodyThere {
+        /// Where.
+        address: Address,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The system does not get there: a host that is not known or cannot be reached, a socket that may not be opened, no descriptor.
+    #[error("the manager at {address} cannot be reached")]
+    Unreachable {
+        /// Where.
+        address: Address,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The server does not know this key, or does not know it any more; or somebody between here and there has meddled.
+    #[error("the manager at {address} has another key")]
+    Refused {
+        /// Where.
+        address: Address,
+    },
+    /// The server has as many clients as it takes, or no descriptor for another one.
+    #[error("the manager at {address} takes no more clients")]
+    Full {
+        /// Where.
+        address: Address,
+    },
+    /// The process that listens there is another user's. It was told nothing.
+    #[error("whoever listens at {address} belongs to another user, {user}")]
+    OtherUser {
+        /// Where.
+        address: Address,
+        /// That user's number.
+        user: u32,
+    },
+    /// What listens there is no manager, or one of another version of this crate.
+    #[error("what listens at {address} is no manager of this version")]
+    NotAManager {
+        /// Where.
+        address: Address,
+    },
+    /// The server did not answer in time.
+    #[error("the manager at {address} did not answer within {limit:?}")]
+    NoAnswer {
+        /// Where.
+        address: Address,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// This program was built without the feature that an address of the network needs.
+    #[error(
+        "{address} needs the feature `network` of procession, which this program is built without"
+    )]
+    NoNetwork {
+        /// Where.
+        address: Address,
+    },
+}
+
+/// A server does not start.
+#[derive(Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// It is no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Somebody else listens there already, or (where it is a path) there is a file: that of a server that was killed, for one.
+    #[error("{address} is in use")]
+    AddressInUse {
+        /// Where.
+        address: Address,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The system does not let this process listen there.
+    #[error("no manager can listen at {address}")]
+    NotListening {
+        /// Where.
+        address: Address,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// This program was built without the feature that an address of the network needs.
+    #[error(
+        "{address} needs the feature `network` of procession, which this program is built without"
+    )]
+    NoNetwork {
+        /// Where.
+        address: Address,
+    },
+    /// The system refuses what a server needs besides: a thread, a descriptor, random bytes for a key.
+    #[error("the manager's server cannot be started")]
+    NotStarted(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        explain(self, f)
+    }
+}
+
+impl fmt::Debug for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        explain(self, f)
+    }
+}
