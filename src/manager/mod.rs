@@ -13,6 +13,7 @@ mod store;
 pub use client::{Calling, Manager, ManagerStatus, Proxy};
 pub use error::ManagerError;
 pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
+pub use server::{Server, ServerBuilder};
 
 /// What the macros expand to. No part of the interface: it changes without notice.
 pub(crate) mod private {

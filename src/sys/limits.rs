@@ -35,6 +35,16 @@ pub(crate) fn limit_open_files(count: u64) -> io::Result<()> {
     limit(Resource::Nofile, count)
 }
 
+/// Lets this process have as many descriptors open as the system allows it to ask for.
+pub(crate) fn allow_open_files() -> io::Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    Ok(setrlimit(Resource::Nofile, all)?)
+}
+
 /// Bounds the size of a core dump of this process, in bytes.
 pub(crate) fn limit_core(bytes: u64) -> io::Result<()> {
     limit(Resource::Core, bytes)

@@ -49,9 +49,9 @@ pub(crate) use host::{
     take_standard_input, tell_user, with_signals_blocked, write_to_stderr, write_to_stdout,
 };
 pub(crate) use limits::{
-    ALLOCATION_FAILED, MemoryGauge, allow_cpu_time, enter_directory, limit_address_space,
-    limit_core, limit_open_files, note_failed_allocations_in, peak_so_far_kib, set_affinity,
-    set_niceness,
+    ALLOCATION_FAILED, MemoryGauge, allow_cpu_time, allow_open_files, enter_directory,
+    limit_address_space, limit_core, limit_open_files, note_failed_allocations_in, peak_so_far_kib,
+    set_affinity, set_niceness,
 };
 pub(crate) use mapping::SharedPage;
 pub(crate) use named::{NamedFile, remove_abandoned, unlink_named};
@@ -71,6 +71,5 @@ pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
 pub(crate) use streams::{
     Place, accept, connect_over, connect_to, end_socket, fill_randomly, let_block, listen_at,
-    listen_on, own_user, receive, receive_or_wait, receive_to_end_of, send, tune_network,
-    user_of_peer,
+    listen_on, own_user, receive, receive_to_end_of, send, tune_network, user_of_peer,
 };

@@ -81,6 +81,31 @@ impl Poller {
         self.modify(fd, key, flags)
     }
 
+    /// Adds a descriptor that reports whenever it can be read, again and again until it has been.
+    pub(crate) fn add_watched(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            EventData::new_u64(key),
+            EventFlags::IN,
+        )?)
+    }
+
+    /// Reports whenever `fd` can be read, or written, of those asked for: again and again while it is so. A hang-up is reported whatever is
+    /// asked for.
+    pub(crate) fn watch(
+        &self,
+        fd: impl AsFd,
+        key: u64,
+        reads: bool,
+        writes: bool,
+    ) -> io::Result<()> {
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN, reads);
+        flags.set(EventFlags::OUT, writes);
+        self.modify(fd, key, flags)
+    }
+
     /// Makes it silent, but for a hang-up, which epoll reports (once) whatever it was asked for.
     pub(crate) fn disarm(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
         self.modify(fd, key, EventFlags::ONESHOT)

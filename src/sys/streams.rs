@@ -1,4 +1,4 @@
-//! Stream sockets: how a manager is reached. None of them blocks when it is made.
+//! Stream sockets: how a manager is reached.
 
 use std::io;
 use std::mem;
@@ -35,20 +35,14 @@ pub(crate) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::net::send(fd, bytes, flags))?)
 }
 
-/// One `recv(2)` that does not wait, again if a signal came between. 0 says that nothing comes any more.
-pub(crate) fn receive(fd: BorrowedFd<'_>, room: &mut [u8]) -> io::Result<usize> {
-    let (_, came) = retry_on_intr(|| rustix::net::recv(fd, &mut *room, RecvFlags::DONTWAIT))?;
-    Ok(came)
-}
-
-/// The same; where it `waits`, it returns when something has come, if the socket has been [let](let_block).
-pub(crate) fn receive_or_wait(
-    fd: BorrowedFd<'_>,
-    room: &mut [u8],
-    waits: bool,
-) -> io::Result<usize> {
-    let flags = flags_of(waits);
-    let (_, came) = retry_on_intr(|| rustix::net::recv(fd, &mut *room, flags))?;
+/// One `recv(2)`, again if a signal came between. Where it `waits`, it returns when something has come; a socket that has been told
+/// not to block does not, whatever is asked for.
+pub(crate) fn receive(fd: BorrowedFd<'_>, room: &mut [u8], waits: bool) -> io::Result<usize> {
+    let flags = match waits {
+        true => RecvFlags::empty(),
+        false => RecvFlags::DONTWAIT,
+    };
+    let (came, _) = retry_on_intr(|| rustix::net::recv(fd, &mut *room, flags))?;
     Ok(came)
 }
 
@@ -60,10 +54,12 @@ pub(crate) fn receive_to_end_of(
     waits: bool,
 ) -> io::Result<usize> {
     let most = most.min(bytes.capacity() - bytes.len());
-    let flags = flags_of(waits);
+    let flags = match waits {
+        true => RecvFlags::empty(),
+        false => RecvFlags::DONTWAIT,
+    };
     let came = retry_on_intr(|| {
-        let room = &mut bytes.spare_capacity_mut()[..most];
-        let ((came, _), _) = rustix::net::recv(fd, room, flags)?;
+        let ((came, _), _) = rustix::net::recv(fd, &mut bytes.spare_capacity_mut()[..most], flags)?;
         Ok(came.len())
     })?;
     let len = bytes.len() + came;
@@ -71,13 +67,6 @@ pub(crate) fn receive_to_end_of(
     // bytes that it gives back; and `came` is at most `most`, so that `len` is at most the capacity.
     unsafe { bytes.set_len(len) };
     Ok(came)
-}
-
-fn flags_of(waits: bool) -> RecvFlags {
-    match waits {
-        true => RecvFlags::empty(),
-        false => RecvFlags::DONTWAIT,
-    }
 }
 
 /// Ends both directions, for all descriptors of this socket: whoever reads finds what has come already, and then the end.
@@ -204,7 +193,6 @@ pub(crate) fn connect_to(place: Place<'_>, deadline: Instant) -> io::Result<Owne
         }
     }
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, None)?;
-    super::descriptors::set_nonblocking(&socket)?;
     Ok(socket)
 }
 

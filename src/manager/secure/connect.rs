@@ -124,7 +124,7 @@ impl Door<'_> {
     fn receive(&self, socket: &OwnedFd, room: &mut [u8]) -> Result<(), ConnectError> {
         let mut filled = 0;
         while filled < room.len() {
-            match sys::receive(socket.as_fd(), &mut room[filled..]) {
+            match sys::receive(socket.as_fd(), &mut room[filled..], false) {
                 Ok(0) => {
                     let what = "it hung up before the key was proved";
                     let error = io::Error::new(io::ErrorKind::UnexpectedEof, what);

@@ -1,4 +1,4 @@
-//! An authenticated connection, of which each half can be owned by somebody else. Writing never waits, and neither does reading, unless it is
+//! An authenticated connection, of which each half can be owned by somebody else. Writing never waits, and neither does reading unless it is
 //! [told to](Incoming::let_wait).
 
 use std::collections::VecDeque;
@@ -27,9 +27,10 @@ pub(crate) struct Line {
 /// socket in larger pieces than it is asked for.
 pub(crate) struct Incoming {
     socket: Handle,
-    waits: bool,
     #[cfg(feature = "network")]
     sealed: Option<Box<super::sealed::Sealed>>,
+    /// Reads wait until something has come.
+    waits: bool,
 }
 
 /// What goes, in the clear, and what of that the socket has not taken yet.
@@ -57,11 +58,11 @@ impl Line {
         Self {
             incoming: Incoming {
                 socket: socket.clone(),
-                waits: false,
                 #[cfg(feature = "network")]
                 sealed: receives
                     .noise
                     .map(|direction| Box::new(super::sealed::Sealed::new(direction))),
+                waits: false,
             },
             outgoing: Outgoing {
                 socket: socket.clone(),
@@ -88,11 +89,6 @@ impl AsFd for Line {
 }
 
 impl Incoming {
-    /// Whether reads may wait until something has come, from now on: on a socket that blocks, that saves asking first. What is encrypted never waits.
-    pub(crate) fn let_wait(&mut self, waits: bool) {
-        self.waits = waits;
-    }
-
     /// Whether something has been taken from the socket and not been read yet.
     pub(crate) fn has_more(&self) -> bool {
         #[cfg(feature = "network")]
@@ -101,21 +97,30 @@ impl Incoming {
         }
         false
     }
+
+    /// Whether reads wait until something has come, from now on: on a socket that blocks, that saves asking first.
+    pub(crate) fn let_wait(&mut self, waits: bool) {
+        self.waits = waits;
+    }
 }
 
 impl ByteSource for &mut Incoming {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         #[cfg(feature = "network")]
         if let Some(sealed) = &mut self.sealed {
-            return Ok(sealed.open(self.socket.as_fd(), room.len())?.copy_to(room));
+            return Ok(sealed
+                .open(self.socket.as_fd(), room.len(), self.waits)?
+                .copy_to(room));
         }
-        sys::receive_or_wait(self.socket.as_fd(), room, self.waits)
+        sys::receive(self.socket.as_fd(), room, self.waits)
     }
 
     fn append(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         #[cfg(feature = "network")]
         if let Some(sealed) = &mut self.sealed {
-            return Ok(sealed.open(self.socket.as_fd(), most)?.append_to(bytes));
+            return Ok(sealed
+                .open(self.socket.as_fd(), most, self.waits)?
+                .append_to(bytes));
         }
         sys::receive_to_end_of(self.socket.as_fd(), bytes, most, self.waits)
     }

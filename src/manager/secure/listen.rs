@@ -187,7 +187,7 @@ impl Visit {
     /// Takes what has come. Never blocks.
     pub(crate) fn go_on(mut self, key: &Key) -> Progress {
         loop {
-            let count = match sys::receive(self.socket.as_fd(), self.negotiation.room()) {
+            let count = match sys::receive(self.socket.as_fd(), self.negotiation.room(), false) {
                 Ok(0) => return Progress::Over,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

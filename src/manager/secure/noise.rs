@@ -42,6 +42,10 @@ pub(super) struct Direction {
     nonce: u64,
 }
 
+fn said(error: snow::Error) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
 fn builder(key: &Key) -> Result<Builder<'_>, snow::Error> {
     let parameters = PATTERN.parse()?;
     Builder::new(parameters)
@@ -73,11 +77,9 @@ impl Initiator {
     pub(super) fn begin(key: &Key) -> io::Result<(Self, [u8; FIRST_LEN])> {
         let mut state = builder(key)
             .and_then(|it| it.build_initiator())
-            .map_err(io::Error::other)?;
+            .map_err(said)?;
         let mut first = [0; FIRST_LEN];
-        state
-            .write_message(&[], &mut first)
-            .map_err(io::Error::other)?;
+        state.write_message(&[], &mut first).map_err(said)?;
         Ok((Self(state), first))
     }
 
@@ -145,7 +147,7 @@ impl Direction {
             let message = &mut out[at + 2..at + 2 + len];
             self.transport
                 .write_message(self.nonce, part, message)
-                .map_err(io::Error::other)?;
+                .map_err(said)?;
             self.nonce += 1;
             at += 2 + len;
         }

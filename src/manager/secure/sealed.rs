@@ -62,12 +62,17 @@ impl Sealed {
     }
 
     /// At most `most` bytes, of one message; none says that the stream has ended.
-    pub(super) fn open(&mut self, socket: BorrowedFd<'_>, most: usize) -> io::Result<Opened<'_>> {
+    pub(super) fn open(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        most: usize,
+        waits: bool,
+    ) -> io::Result<Opened<'_>> {
         while self.read == self.len {
             match self.message() {
                 Some((len, true)) => self.decrypt(len)?,
                 _ => {
-                    if !self.receive(socket)? {
+                    if !self.receive(socket, waits)? {
                         return Ok(Opened(&[]));
                     }
                 }
@@ -91,12 +96,12 @@ impl Sealed {
     }
 
     /// Reads once; false says that the stream has ended, between two messages.
-    fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+    fn receive(&mut self, socket: BorrowedFd<'_>, waits: bool) -> io::Result<bool> {
         self.came.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
         // There is room: a message that fills all of it has come whole.
-        let count = sys::receive(socket, &mut self.came[self.end..])?;
+        let count = sys::receive(socket, &mut self.came[self.end..], waits)?;
         if count == 0 && self.end > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -1,0 +1,164 @@
+//! Clients that have not proved the key yet.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use super::turn::LISTENER;
+use crate::manager::secure::{Guest, Key, Listener, Progress, Visit};
+use crate::sys::{self, Poller};
+
+/// How many clients there may be that have not proved the key; for one more, the oldest goes.
+pub(super) const MAX_UNAUTHENTICATED: usize = 128;
+
+/// How many are accepted before those who are there already have their turn.
+pub(super) const ACCEPTS_PER_TURN: usize = 16;
+
+/// Where nobody can be accepted, because there is no descriptor or no memory, this is when it is tried again; or at once, when a connection ends.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where clients come in.
+pub(super) struct Door {
+    listener: Listener,
+    key: Key,
+    handshake_time: Duration,
+    /// By their numbers, which ascend: the first is the oldest.
+    visits: BTreeMap<u64, (Instant, Visit)>,
+    /// Given up to accept a client for which there is no descriptor, only to tell it so.
+    spare: Option<OwnedFd>,
+    is_paused: bool,
+}
+
+impl Door {
+    pub(super) fn new(listener: Listener, key: Key, handshake_time: Duration) -> io::Result<Self> {
+        Ok(Self {
+            listener,
+            key,
+            handshake_time,
+            visits: BTreeMap::new(),
+            spare: Some(sys::null()?),
+            is_paused: false,
+        })
+    }
+
+    pub(super) fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// When the next one has taken too long.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.visits.values().next().map(|(until, _)| *until)
+    }
+
+    /// Drops those that have taken too long.
+    pub(super) fn expire(&mut self, poller: &Poller) {
+        let Some(until) = self.deadline() else { return };
+        if until <= Instant::now() {
+            let now = Instant::now();
+            self.visits.retain(|_, (until, _)| *until > now);
+            self.has_room(poller);
+        }
+    }
+
+    /// Accepts whoever has connected, each with a number from `next` on, and says who has proved the key.
+    pub(super) fn accept(
+        &mut self,
+        poller: &Poller,
+        next: &mut u64,
+        proved: &mut Vec<(u64, Guest)>,
+    ) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.listener.accept() {
+                Ok(Some(visit)) => {
+                    if self.visits.len() >= MAX_UNAUTHENTICATED {
+                        self.visits.pop_first();
+                    }
+                    let number = *next;
+                    *next += 1;
+                    // Without memory for it, it is dropped.
+                    if poller.add_watched(&visit, number).is_ok() {
+                        let until = Instant::now() + self.handshake_time;
+                        self.visits.insert(number, (until, visit));
+                        self.hear(poller, number, proved);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.is_paused {
+                        self.resume(poller);
+                    }
+                    return;
+                }
+                Err(error) => {
+                    if !(sys::is_lack_of_descriptors(&error) && self.turn_one_away()) {
+                        return self.pause(poller);
+                    }
+                }
+            }
+        }
+        self.resume(poller);
+    }
+
+    /// Something has come from a client, if this is the number of one; then true.
+    pub(super) fn hear(
+        &mut self,
+        poller: &Poller,
+        number: u64,
+        proved: &mut Vec<(u64, Guest)>,
+    ) -> bool {
+        let Some((until, visit)) = self.visits.remove(&number) else {
+            return false;
+        };
+        match visit.go_on(&self.key) {
+            Progress::Waits(visit) => drop(self.visits.insert(number, (until, visit))),
+            Progress::Proved(guest) => proved.push((number, guest)),
+            Progress::Over => self.has_room(poller),
+        }
+        true
+    }
+
+    /// A connection has ended: there is a descriptor again.
+    pub(super) fn has_room(&mut self, poller: &Poller) {
+        self.spare_again();
+        self.resume(poller);
+    }
+
+    fn resume(&mut self, poller: &Poller) {
+        if self.is_paused && poller.watch(&self.listener, LISTENER, true, false).is_ok() {
+            self.is_paused = false;
+        }
+    }
+
+    fn pause(&mut self, poller: &Poller) {
+        // It would report again and again, and nothing could be done about it.
+        if !self.is_paused && poller.watch(&self.listener, LISTENER, false, false).is_ok() {
+            self.is_paused = true;
+        }
+        poller.alarm(Instant::now() + PAUSE, LISTENER);
+    }
+
+    fn spare_again(&mut self) {
+        if self.spare.is_none() {
+            self.spare = sys::null().ok();
+        }
+    }
+
+    /// Accepts one with the last descriptor, and tells it that there is no room; false, if that could not be.
+    fn turn_one_away(&mut self) -> bool {
+        if self.spare.take().is_none() {
+            return false;
+        }
+        let is_away = match self.listener.accept() {
+            Ok(visit) => {
+                if let Some(visit) = visit {
+                    visit.turn_away();
+                }
+                true
+            }
+            Err(_) => false,
+        };
+        self.spare_again();
+        is_away
+    }
+}

@@ -1,0 +1,289 @@
+//! The loop.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Limits;
+use super::door::Door;
+use super::session::{FRAMES_PER_TURN, Session, Step};
+use super::threads::Threads;
+use crate::manager::protocol::ObjectId;
+use crate::manager::secure::{Guest, Key, Listener};
+use crate::manager::store::{Effect, Mailbox, SessionId, Store};
+use crate::primitives::plain::{Mutex, lock};
+use crate::sys::{Poller, Ready};
+
+/// What the listener is reported as. Connections have the numbers from [`FIRST`] on.
+pub(super) const LISTENER: u64 = 0;
+
+/// No thread could be started: it is to be tried again.
+const RETRY: u64 = 1;
+const FIRST: u64 = 2;
+
+/// When it is.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What others say to the loop.
+pub(super) struct Shared {
+    pub(super) poller: Poller,
+    said: Mutex<Vec<(ObjectId, Box<dyn Any + Send>)>>,
+    is_over: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            poller: Poller::new()?,
+            said: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        })
+    }
+
+    /// Ends the loop, soon.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.poller.notify();
+    }
+}
+
+/// A server.
+pub(super) struct Turn {
+    shared: Arc<Shared>,
+    send: Arc<dyn Fn(ObjectId, Box<dyn Any + Send>) + Send + Sync>,
+    limits: Limits,
+    store: Store,
+    door: Door,
+    sessions: HashMap<u64, Session>,
+    threads: Threads,
+    /// The number of the next connection.
+    next: u64,
+    /// Those that have more to do than one turn allows.
+    busy: Vec<u64>,
+    /// Those to which something is to be written.
+    dirty: Vec<u64>,
+    /// Those that are found to be lost while something is written to them.
+    lost: Vec<u64>,
+    is_over: bool,
+}
+
+impl Turn {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        listener: Listener,
+        key: Key,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        shared.poller.add_watched(&listener, LISTENER)?;
+        let of_mailboxes = shared.clone();
+        Ok(Self {
+            send: Arc::new(move |object, said| {
+                lock(&of_mailboxes.said).push((object, said));
+                of_mailboxes.poller.notify();
+            }),
+            shared,
+            limits,
+            store: Store::new(limits.max_frame),
+            door: Door::new(listener, key, limits.handshake_time)?,
+            sessions: HashMap::new(),
+            threads: Threads::new(limits.threads),
+            next: FIRST,
+            busy: Vec::new(),
+            dirty: Vec::new(),
+            lost: Vec::new(),
+            is_over: false,
+        })
+    }
+
+    /// Serves until it is told to end. An error is the system's: it cannot be waited any more.
+    pub(super) fn run(&mut self) -> io::Result<()> {
+        let mut ready: Vec<Ready> = Vec::new();
+        let mut proved: Vec<(u64, Guest)> = Vec::new();
+        while !self.is_over && !self.shared.is_over.load(Ordering::SeqCst) {
+            let deadline = match self.busy.is_empty() {
+                true => self.door.deadline(),
+                false => Some(Instant::now()),
+            };
+            self.shared.poller.wait(&mut ready, deadline)?;
+            self.hear_threads();
+            let busy = mem::take(&mut self.busy);
+            for number in busy {
+                if let Some(session) = self.sessions.get_mut(&number) {
+                    session.is_busy = false;
+                    self.serve(number);
+                }
+            }
+            for Ready { key } in &ready {
+                match *key {
+                    LISTENER => {
+                        let poller = &self.shared.poller;
+                        self.door.accept(poller, &mut self.next, &mut proved);
+                    }
+                    RETRY => self.start_threads(),
+                    number if self.door.hear(&self.shared.poller, number, &mut proved) => {}
+                    number => self.serve(number),
+                }
+            }
+            for (number, guest) in proved.drain(..) {
+                self.let_in(number, guest);
+            }
+            self.door.expire(&self.shared.poller);
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn hear_threads(&mut self) {
+        let said = mem::take(&mut *lock(&self.shared.said));
+        for (object, said) in said {
+            self.store.hear(object, said);
+            self.see_to_effects();
+        }
+    }
+
+    fn let_in(&mut self, number: u64, guest: Guest) {
+        if self.sessions.len() >= self.limits.max_connections {
+            return guest.turn_away();
+        }
+        // If it has gone meanwhile, its descriptor has left the poller with it.
+        let Some(line) = guest.welcome() else {
+            return;
+        };
+        let session = Session::new(number, line, self.limits.max_frame);
+        self.sessions.insert(number, session);
+        self.store.open(SessionId(number));
+    }
+
+    /// Does what a client has asked, as much as one turn allows.
+    fn serve(&mut self, number: u64) {
+        let mut may_read = true;
+        for _ in 0..FRAMES_PER_TURN {
+            let Some(session) = self.sessions.get_mut(&number) else {
+                return;
+            };
+            if session.is_busy {
+                // Its turn comes.
+                return;
+            }
+            if session.is_over_limit() || session.is_full() {
+                match session.flush(&self.shared.poller) {
+                    Ok(()) if session.is_full() => return,
+                    Ok(()) => {}
+                    Err(_) => return self.end(number),
+                }
+            }
+            match session.step(&mut self.store, &mut may_read) {
+                Step::Done => self.see_to_effects(),
+                Step::Idle => {
+                    let has_more = session.has_more();
+                    // The socket may have room again.
+                    self.is_dirty(number);
+                    if has_more {
+                        self.is_busy(number);
+                    }
+                    return;
+                }
+                Step::Ended => {
+                    self.see_to_effects();
+                    return self.end(number);
+                }
+            }
+        }
+        self.is_busy(number);
+    }
+
+    fn is_busy(&mut self, number: u64) {
+        if let Some(session) = self.sessions.get_mut(&number)
+            && !session.is_busy
+        {
+            session.is_busy = true;
+            self.busy.push(number);
+        }
+    }
+
+    fn is_dirty(&mut self, number: u64) {
+        if let Some(session) = self.sessions.get_mut(&number)
+            && !session.is_dirty
+        {
+            session.is_dirty = true;
+            self.dirty.push(number);
+        }
+    }
+
+    fn see_to_effects(&mut self) {
+        for effect in self.store.take_effects() {
+            match effect {
+                Effect::Answer {
+                    caller,
+                    answer,
+                    granted,
+                    grants: _,
+                } => {
+                    let number = caller.session.0;
+                    if let Some(session) = self.sessions.get_mut(&number) {
+                        session.answer(caller.call, &granted, answer);
+                        self.is_dirty(number);
+                    }
+                }
+                Effect::Fail { caller, fault } => {
+                    let number = caller.session.0;
+                    if let Some(session) = self.sessions.get_mut(&number) {
+                        session.fail(caller.call, &fault);
+                        self.is_dirty(number);
+                    }
+                }
+                Effect::Work { object, work } => {
+                    let mailbox = Mailbox::new(object, self.send.clone());
+                    if self.threads.begin(work, mailbox).is_err() {
+                        self.start_threads_later();
+                    }
+                }
+                Effect::Shutdown => self.is_over = true,
+            }
+        }
+    }
+
+    fn start_threads(&mut self) {
+        if self.threads.retry().is_err() {
+            self.start_threads_later();
+        }
+    }
+
+    fn start_threads_later(&self) {
+        let at = Instant::now() + RETRY_AFTER;
+        self.shared.poller.alarm(at, RETRY);
+    }
+
+    /// Writes what has been queued in this turn.
+    fn flush(&mut self) {
+        // Who ends lets others go on, to whom something is queued then.
+        while !self.dirty.is_empty() || !self.lost.is_empty() {
+            for number in mem::take(&mut self.dirty) {
+                if let Some(session) = self.sessions.get_mut(&number)
+                    && session.flush(&self.shared.poller).is_err()
+                {
+                    self.lost.push(number);
+                }
+            }
+            for number in mem::take(&mut self.lost) {
+                self.end(number);
+            }
+        }
+    }
+
+    /// A client is gone, or has to go.
+    fn end(&mut self, number: u64) {
+        let Some(session) = self.sessions.remove(&number) else {
+            return;
+        };
+        self.shared.poller.remove(&session);
+        drop(session);
+        self.store.close(SessionId(number));
+        self.see_to_effects();
+        self.door.has_room(&self.shared.poller);
+    }
+}
