@@ -70,7 +70,6 @@ impl Manager {
     }
 
     /// The server itself, as an object.
-    #[cfg(all(test, not(loom)))]
     pub(super) fn root(&self) -> &Remote {
         &self.root
     }

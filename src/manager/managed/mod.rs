@@ -28,6 +28,7 @@ mod words;
 
 pub(crate) use self::actor::create;
 pub use self::proxy::{Managed, ManagedProxy, new, new_async, try_new, try_new_async};
+pub(crate) use self::scope::{Reach, reach, reached_by};
 
 /// The most calls of `&self` that run at the same time on one object: so that one object does not have all threads.
 const MAX_AT_ONCE: usize = 64;
