@@ -27,13 +27,16 @@ pub type Returned = Box<dyn Encodes>;
 /// A constructor with its arguments. An `Err` is one of its own.
 pub type Construct = Box<dyn FnOnce() -> Result<ManagedValue, Returned>>;
 
-/// A method with its arguments.
+/// A method with its arguments. It is called on no value of another type.
 pub enum Invoke {
     /// Of `&self`.
-    Shared(Box<dyn FnOnce(&ManagedValue) -> Option<Returned>>),
+    Shared(Invocation<dyn FnOnce(&ManagedValue) -> Option<Returned>>),
     /// Of `&mut self`.
-    Exclusive(Box<dyn FnOnce(&mut ManagedValue) -> Option<Returned>>),
+    Exclusive(Invocation<dyn FnOnce(&mut ManagedValue) -> Option<Returned>>),
 }
+
+/// What is called once.
+type Invocation<F> = Box<F>;
 
 /// Something that can be encoded, whatever it is.
 pub trait Encodes {
@@ -182,7 +185,7 @@ impl Types {
         for registered in registrations {
             let name = registered.name.text();
             if let Some(first) = types.insert(name, registered) {
-                return Err(RegistryError::OneTypeName {
+                return Err(RegistryError::TwoTypes {
                     name,
                     first: first.place(),
                     second: registered.place(),

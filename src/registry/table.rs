@@ -46,7 +46,7 @@ pub(crate) enum RegistryError {
     #[error(
         "two types are managed under the name `{name}`, at {first} and at {second}: name one of them with `#[procession::managed(name = \"name\")]`"
     )]
-    OneTypeName {
+    TwoTypes {
         name: &'static str,
         first: Place,
         second: Place,

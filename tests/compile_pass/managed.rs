@@ -1,6 +1,6 @@
 //! A type of the user's own in a manager: nothing is asked of the user but what is written here, and no lint is disturbed.
 #![forbid(unsafe_code)]
-#![deny(warnings, missing_docs, unused_qualifications)]
+#![deny(warnings, missing_docs, unused_qualifications, unreachable_pub)]
 
 use std::collections::BTreeMap;
 
@@ -58,13 +58,13 @@ mod board {
 
     /// A type of the user's.
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    pub struct Note {
+    pub(crate) struct Note {
         text: String,
     }
 
     /// Notes, by their writers.
     #[derive(Default)]
-    pub struct Board {
+    pub(crate) struct Board {
         notes: BTreeMap<String, Vec<Note>>,
     }
 

@@ -57,7 +57,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         .into_result()
         .err()
         .map(|error| error.into_compile_error());
-    quote!(#block #generated #errors)
+    // `pub` says here what is shown, also of a type that nobody else sees.
+    quote!(#[allow(unreachable_pub)] #block #generated #errors)
 }
 
 impl Block {
