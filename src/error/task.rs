@@ -139,6 +139,14 @@ pub enum TaskError {
     /// The task was refused when it was submitted on the caller's behalf (by `map`).
     #[error(transparent)]
     Refused(SubmitError),
+    /// A pool that lives in a [manager](crate::manager): the manager is lost, or its pool broke, or could not be asked.
+    #[error("the manager's pool has no result: {message}")]
+    Manager {
+        /// What is wrong.
+        message: Arc<str>,
+        /// Whether the function may have been called.
+        may_have_run: bool,
+    },
     /// The caller's patience, the `timeout` of a `map` or of `as_completed`, was over while an item was waited for. No task is
     /// ended by that; [`TimeLimit`](Self::TimeLimit) is the end of a task.
     #[error("{unfinished} (of {total}) futures unfinished")]
@@ -184,7 +192,8 @@ impl TaskError {
             Self::TimeLimit(limit) => limit.may_have_run,
             Self::Cancelled { may_have_run }
             | Self::ShutDown { may_have_run }
-            | Self::Broken { may_have_run, .. } => *may_have_run,
+            | Self::Broken { may_have_run, .. }
+            | Self::Manager { may_have_run, .. } => *may_have_run,
             Self::ArgumentNotDecoded { .. }
             | Self::DescriptorsLost {
                 of: Travelling::Out,

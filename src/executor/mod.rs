@@ -13,6 +13,7 @@ mod defaults;
 mod gate;
 mod retry;
 mod core;
+mod encoded;
 mod erased;
 mod call;
 mod typed;
@@ -26,7 +27,9 @@ pub(crate) mod process;
 pub use self::core::Shutdown;
 pub use call::Call;
 pub use defaults::default_workers;
+pub(crate) use encoded::try_submit_encoded;
 pub use erased::Executor;
+
 pub use inline::InlineExecutor;
 pub use map::{Map, TryMap, TryMapError};
 pub use process::{

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::protocol::Fault;
-use super::secure::ConnectError;
+use super::secure::{ConnectError, ServeError};
 use crate::error::explain;
 
 /// A call of a manager, or of a proxy, has no result.
@@ -25,6 +25,9 @@ pub enum ManagerError {
     /// There is no connection to the manager.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The server has not been started.
+    #[error("the manager was not started")]
+    NotStarted(#[source] ServeError),
     /// The object is not there any more.
     #[error("the object is not in the manager any more")]
     NoObject,

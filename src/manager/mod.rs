@@ -10,8 +10,18 @@ mod secure;
 mod server;
 mod store;
 
-pub use client::{Calling, Manager, ManagerStatus, Proxy};
+pub use client::{Calling, Manager, ManagerBuilder, ManagerStatus, Proxy};
 pub use error::ManagerError;
+pub use proxies::containers::{
+    ArrayProxy, DictProxy, Entry, GetError, ListProxy, Members, NamespaceProxy, Number, PutError,
+    Putting, QueueIter, QueueProxy, SetProxy, TaskDoneError, ValueProxy,
+};
+pub use proxies::locks::{
+    Attempt, BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionGuard, ConditionProxy,
+    EventProxy, LockError, LockGuard, LockProxy, Locking, Permit, RLockGuard, RLockProxy,
+    ReleaseError, SemaphoreProxy,
+};
+pub use proxies::pool::{PoolMap, PoolProxy};
 pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
 pub use server::{Server, ServerBuilder};
 

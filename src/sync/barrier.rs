@@ -57,6 +57,10 @@ pub struct BarrierWaitResult {
 }
 
 impl BarrierWaitResult {
+    pub(crate) fn of(index: u32) -> Self {
+        Self { index }
+    }
+
     /// Its place among those who waited together, in the order of their coming: from 0, and each only once.
     pub fn index(&self) -> u32 {
         self.index

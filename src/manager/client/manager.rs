@@ -1,11 +1,13 @@
 //! The handle of a server.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Calling;
+use super::owner::{ManagerBuilder, Owner};
 use super::proxy::{Proxy, check};
 use super::remote::Remote;
 use super::scope::granted;
@@ -15,11 +17,32 @@ use crate::manager::protocol::{ObjectId, Packed};
 use crate::manager::secure::{Address, CONNECT_TIME, ConnectError, Key};
 use crate::manager::store::{Kind, RootOp, Status};
 
-/// A server that owns objects, and whose proxies are used from anywhere.
+/// A server process that owns objects, and the handle by which they are made and found. Python's
+/// [`multiprocessing.Manager`](https://docs.python.org/3/library/multiprocessing.html#managers).
+///
+/// [`start`](Self::start) starts one. What it makes are proxies, which are called from anywhere: each call goes to the server and back. Clones share one
+/// connection, and so do all proxies of it in a process, on all its threads. Calls can be waited for, or awaited from any runtime.
+///
+/// A manager, and a proxy, is a serde value: an argument or result of a task, a message of a connection. (A proxy can also be a part of a value that its own
+/// manager keeps.) It brings the address and the key along. In another process, the first call connects, which blocks for a moment.
+///
+/// # When it ends
+///
+/// The server ends when the last clone of what `start` returned is dropped, in the process that started it (which waits for that, 5 seconds at most; then it is
+/// killed); when somebody calls [`shutdown`](Self::shutdown); and with the process that started it, however that ends. Proxies do not keep it, and neither does a `Manager` that
+/// came from elsewhere: their calls are [`ManagerError::Lost`] then.
+///
+/// # What it costs
+///
+/// A process; in each process that uses it, one descriptor, a buffer of 64 KiB, and, when something is awaited, the thread
+/// `procession-connections`. A call that is waited for is one write and one read of a socket, in the caller's thread.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Manager {
     root: Remote,
+    /// Of who has started it.
+    #[serde(skip)]
+    owner: Option<Arc<Owner>>,
 }
 
 /// How much a manager has to do: what [`Manager::status`] gives.
@@ -33,6 +56,37 @@ pub struct ManagerStatus {
 }
 
 impl Manager {
+    /// Starts a server in a process of its own, and waits until it can be called.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::NotStarted`], with what is wrong as its source.
+    ///
+    /// ```standalone_crate
+    /// use procession::manager::Manager;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// procession::init();
+    /// let manager = Manager::start()?;
+    /// assert!(manager.is_alive());
+    /// assert_eq!(manager.names()?, [""; 0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start() -> Result<Self, ManagerError> {
+        Self::builder().start()
+    }
+
+    /// Says more about a manager than [`start`](Self::start).
+    pub fn builder() -> ManagerBuilder {
+        ManagerBuilder::new()
+    }
+
+    /// The process of the server, where this is a clone of what [`start`](Self::start) returned.
+    pub fn pid(&self) -> Option<u32> {
+        self.owner.as_ref().map(|owner| owner.pid())
+    }
+
     /// Connects to a manager that is somewhere on this machine or, with feature `network`, elsewhere. Blocks until it is connected, 10 seconds at most.
     ///
     /// A process has one connection to a manager, shared by all its threads and tasks: connecting again gives the same one.
@@ -66,7 +120,14 @@ impl Manager {
 
     pub(super) fn open(way: Way, limit: Duration) -> Result<Self, ManagerError> {
         let root = Site::open(way, limit)?.root();
-        Ok(Self { root })
+        Ok(Self { root, owner: None })
+    }
+
+    pub(super) fn owning(owner: Owner) -> Self {
+        Self {
+            root: owner.root().clone(),
+            owner: Some(Arc::new(owner)),
+        }
     }
 
     /// The server itself, as an object.

@@ -3,6 +3,7 @@
 //! | file | one line |
 //! |--|--|
 //! | `manager` | [`Manager`]: what users hold of a server |
+//! | `owner` | a server's process, and who has started it |
 //! | `proxy` | [`Proxy`]: what all proxies have in common |
 //! | `calling` | [`Calling`]: one call, until it is answered |
 //! | `remote` | [`Remote`]: an object, below every proxy |
@@ -20,6 +21,7 @@ mod connection;
 mod greeting;
 mod inside;
 mod manager;
+mod owner;
 mod proxy;
 mod remote;
 mod scope;
@@ -30,6 +32,7 @@ mod tests;
 
 pub use calling::Calling;
 pub use manager::{Manager, ManagerStatus};
+pub use owner::ManagerBuilder;
 pub use proxy::Proxy;
 pub use remote::Remote;
 pub(crate) use scope::{granted, unpack};

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::item::collect_grants;
 use super::references::Directory;
 use super::{Caller, Item, Ref, Refs};
-use crate::manager::protocol::{Fault, ObjectId, Packed};
+use crate::manager::protocol::{Fault, ObjectId, Packed, begin_answer};
 use crate::wire;
 
 /// What the owner of a store is to do.
@@ -95,26 +95,58 @@ impl<'a> Context<'a> {
 
     /// Answers a call, with a value in which there may be [`Item`]s.
     pub(crate) fn answer<T: Serialize + 'static>(&mut self, caller: Caller, value: &T) {
+        if let Err(fault) = self.offer(caller, value) {
+            self.fail(caller, fault);
+        }
+    }
+
+    /// Answers a call, unless the answer is too long: then nobody has been told anything. For whoever takes out what he answers with,
+    /// and has to put it back then.
+    pub(crate) fn offer<T: Serialize + 'static>(
+        &mut self,
+        caller: Caller,
+        value: &T,
+    ) -> Result<(), Fault> {
         let mut answer = Vec::new();
         let (encoded, grants) = collect_grants(|| wire::encode(value, &mut answer));
-        if let Err(error) = encoded {
-            return self.fail(caller, Fault::Failed(error.into_message()));
-        }
-        self.answer_encoded(caller, answer, grants);
+        encoded.map_err(|error| Fault::Failed(error.into_message()))?;
+        self.offer_encoded(caller, answer, grants)
     }
 
     /// Answers a call with what is encoded already, and what that refers to.
     pub(crate) fn answer_encoded(&mut self, caller: Caller, answer: Vec<u8>, grants: Refs) {
-        let (len, max_frame) = (answer.len() as u64, self.max_frame);
+        if let Err(fault) = self.offer_encoded(caller, answer, grants) {
+            self.fail(caller, fault);
+        }
+    }
+
+    fn offer_encoded(
+        &mut self,
+        caller: Caller,
+        answer: Vec<u8>,
+        grants: Refs,
+    ) -> Result<(), Fault> {
+        let granted: Vec<ObjectId> = grants.ids().collect();
+        // The grants travel with it.
+        let mut begun = Vec::new();
+        begin_answer(&granted, &mut begun).map_err(|error| Fault::Failed(error.into_message()))?;
+        let len = begun.len() as u64 + answer.len() as u64;
+        let max_frame = self.max_frame;
         if len > max_frame {
-            return self.fail(caller, Fault::TooLong { len, max_frame });
+            return Err(Fault::TooLong { len, max_frame });
         }
         self.effects.push(Effect::Answer {
             caller,
             answer,
-            granted: grants.ids().collect(),
+            granted,
             grants,
         });
+        Ok(())
+    }
+
+    /// How long an answer may be, in bytes.
+    pub(crate) fn max_frame(&self) -> u64 {
+        self.max_frame
     }
 
     /// Answers a call with a fault.

@@ -1,11 +1,12 @@
 //! Users' values as they are kept.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use serde::{Serialize, Serializer};
 
-use super::Refs;
-use crate::manager::protocol::{ObjectId, Packed};
+use super::{Ref, Refs};
+use crate::manager::protocol::{Fault, ObjectId, Packed};
 
 /// A user's value, encoded, with references to the objects that proxies in it stand for. Its bytes are compared where values are
 /// compared, and nothing else is known of it.
@@ -34,6 +35,31 @@ pub(super) fn collect_grants<R>(encode: impl FnOnce() -> R) -> (R, Refs) {
     GRANTED.set(Some(Refs::default()));
     let encoded = encode();
     (encoded, GRANTED.take().unwrap_or_default())
+}
+
+/// What a value refers to that was made of several, for each of them to keep what it refers to itself.
+pub(crate) struct Parts(HashMap<ObjectId, Ref>);
+
+impl Item {
+    pub(crate) fn parts(&self) -> Parts {
+        let refs = self.refs.0.iter();
+        Parts(refs.map(|of| (of.id(), of.clone())).collect())
+    }
+}
+
+impl Parts {
+    /// One of the values. It has to refer to nothing else than the whole does.
+    pub(crate) fn keep(&self, packed: Packed) -> Result<Item, Fault> {
+        let refs: Option<Refs> = packed
+            .refs
+            .iter()
+            .map(|id| self.0.get(id).cloned())
+            .collect();
+        Ok(Item {
+            bytes: packed.bytes,
+            refs: refs.ok_or(Fault::NoObject)?,
+        })
+    }
 }
 
 impl PartialEq for Item {

@@ -14,6 +14,10 @@ mod context;
 mod item;
 mod references;
 mod root;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::collections::hash_map::RandomState;
@@ -94,6 +98,8 @@ pub(crate) struct Store {
     names: BTreeMap<String, Ref>,
     next_object: u64,
     effects: Vec<Effect>,
+    /// How many of them have been seen by `settle`.
+    settled: usize,
     max_frame: u64,
     /// Random: who this one is.
     number: u64,
@@ -109,6 +115,7 @@ impl Store {
             names: BTreeMap::new(),
             next_object: 1,
             effects: Vec::new(),
+            settled: 0,
             max_frame,
             number: RandomState::new().build_hasher().finish(),
         }
@@ -205,6 +212,7 @@ impl Store {
 
     /// What is to be done now; to be asked for after each of the above, in whatever order. Answers are encoded, grants counted.
     pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        self.settled = 0;
         std::mem::take(&mut self.effects)
     }
 
@@ -230,7 +238,9 @@ impl Store {
 
     /// Counts what the latest answers grant, and forgets their calls.
     fn settle(&mut self) {
-        for effect in &mut self.effects {
+        // Each is seen once: the number of a call that was answered may be in use again.
+        let settled = std::mem::replace(&mut self.settled, self.effects.len());
+        for effect in self.effects.iter_mut().skip(settled) {
             let (caller, granted) = match effect {
                 Effect::Answer { caller, grants, .. } => (caller, Some(grants)),
                 Effect::Fail { caller, .. } => (caller, None),
@@ -267,10 +277,7 @@ impl Store {
                     &mut self.effects,
                     self.max_frame,
                 ));
-                for session in self.sessions.values_mut() {
-                    session.asked.remove(&id);
-                }
-                let waiting: Vec<Caller> = self.waiting_for(id);
+                let waiting = self.waiting_for(id);
                 drop(entry);
                 for caller in waiting {
                     let fault = Fault::NoObject;
@@ -282,15 +289,18 @@ impl Store {
     }
 
     /// Whoever waits for an object that goes. (A proxy keeps its object while it is called, so these are clients that broke the rules.)
-    fn waiting_for(&self, id: ObjectId) -> Vec<Caller> {
-        let sessions = self.sessions.iter();
-        let waiting = sessions.flat_map(|(session, known)| {
-            let calls = known.calls.iter().filter(move |(_, of)| **of == id);
-            calls.map(|(call, _)| Caller {
+    fn waiting_for(&mut self, id: ObjectId) -> Vec<Caller> {
+        let mut waiting = Vec::new();
+        for (session, known) in &mut self.sessions {
+            if !known.asked.remove(&id) {
+                continue;
+            }
+            let calls = known.calls.iter().filter(|(_, of)| **of == id);
+            waiting.extend(calls.map(|(call, _)| Caller {
                 session: *session,
                 call: *call,
-            })
-        });
-        waiting.collect()
+            }));
+        }
+        waiting
     }
 }
