@@ -101,11 +101,12 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// # What runs where
 ///
 /// The value is in the manager's process, which has to be of the same program, or of one that has the type as well; it is `Send + Sync + 'static`, since methods run
-/// on several threads. Calls begin in the order in which they arrive: those of `&self` may run at the same time, one of `&mut self` runs alone. A call that waits for its
-/// turn costs no thread; one that runs has one, of which a manager has a limited number. So a method that waits for another call of the same object, or calls
+/// on several threads. Calls begin in the order in which they arrive: those of `&self` may run at the same time (at most 64 of one object), one of `&mut self` runs alone. A call that
+/// waits for its turn costs no thread; one that runs has one, of which a manager has a limited number. So a method that waits for another call of the same object, or calls
 /// it through a proxy, can wait for ever.
 ///
-/// A method that panics is an error at its caller, `ManagerError::Panicked`; the value stays as the method left it, and can be called again. If the constructor panics,
+/// A method that panics is an error at its caller, `ManagerError::Panicked` (and is said on the manager's standard error, as panics are); the value stays as the method
+/// left it, and can be called again. If the constructor panics,
 /// its caller and every later call are told that. A call that is cancelled before it has begun does not begin; one that has begun runs on.
 /// The value is dropped when its last proxy is.
 ///

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::MAX_AT_ONCE;
-use super::running::{self, Answer, Cell, Said, Ticket, full_name};
+use super::running::{self, Answer, Cell, New, Said, Ticket, full_name};
 use super::words::{Making, ManagedOp};
 use crate::manager::protocol::{Fault, Packed};
 use crate::manager::store::{Caller, Context, Item, Object, SessionId};
@@ -175,9 +175,9 @@ impl Managed {
         }
     }
 
-    fn made(&mut self, made: Result<Result<Arc<Cell>, Answer>, Fault>, context: &Context<'_>) {
+    fn made(&mut self, made: Result<Result<New, Answer>, Fault>, context: &Context<'_>) {
         self.value = match made {
-            Ok(Ok(cell)) => Value::Made(cell),
+            Ok(Ok(new)) => Value::Made(new.cell),
             Ok(Err(error)) => match context.keep(error.packed) {
                 Ok(error) => Value::Refused(error),
                 Err(fault) => Value::Failed(fault),

@@ -30,7 +30,8 @@ pub(crate) use self::actor::create;
 pub use self::proxy::{Managed, ManagedProxy, new, new_async, try_new, try_new_async};
 pub(crate) use self::scope::{Reach, reach, reached_by};
 
-/// The most calls of `&self` that run at the same time on one object: so that one object does not have all threads.
+/// The most calls of `&self` that are handed out at the same time for one object: others get their turn between them. Of so many that wait for another
+/// call of the same object, that one would never begin; so the documentation of the attribute says it.
 const MAX_AT_ONCE: usize = 64;
 
 #[cfg(test)]

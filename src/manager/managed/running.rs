@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::scope;
@@ -15,7 +15,7 @@ use crate::registry::{Constructor, Invoke, ManagedValue, Method, Returned};
 /// What came of work: what the object hears.
 pub(super) enum Said {
     /// The constructor has ended. `Ok(Err(_))` is an error of its own.
-    Made(Result<Result<Arc<Cell>, Answer>, Fault>),
+    Made(Result<Result<New, Answer>, Fault>),
     /// A call has ended; `None`, if it was taken back before it had begun.
     Ended {
         number: u64,
@@ -23,11 +23,18 @@ pub(super) enum Said {
     },
 }
 
+/// A value that has just been made.
+pub(super) struct New {
+    // In this order: whoever made it goes on, and is the last one to have it, if its object is not there any more.
+    pub(super) cell: Arc<Cell>,
+    _heard: Sender<()>,
+}
+
 /// What a method returned, encoded.
 pub(super) struct Answer {
     pub(super) packed: Packed,
     /// While this is there, what was encoded is too, and so are the objects that proxies in it stand for.
-    _kept: Option<Sender<()>>,
+    _heard: Option<Sender<()>>,
 }
 
 /// Who has a call: its object, or the thread that begins it. Whoever is first.
@@ -77,7 +84,14 @@ pub(super) fn make(
         match made {
             Ok(Ok(value)) => {
                 let cell = Arc::new(Cell(RwLock::new(value)));
-                mailbox.say(Box::new(Said::Made(Ok(Ok(cell)))));
+                let (_heard, heard) = channel();
+                let new = New {
+                    cell: cell.clone(),
+                    _heard,
+                };
+                mailbox.say(Box::new(Said::Made(Ok(Ok(new)))));
+                wait_for_end_of(&heard);
+                drop(cell);
             }
             Ok(Err(error)) => answer(&name, error, &mailbox, |answer| Said::Made(answer.map(Err))),
             Err(fault) => mailbox.say(Box::new(Said::Made(Err(fault)))),
@@ -144,17 +158,19 @@ fn answer(
         Ok(packed) if !packed.refs.is_empty() => Some(channel()),
         _ => None,
     };
-    let (kept, heard) = heard.unzip();
-    let encoded = encoded.map(|packed| Answer {
-        packed,
-        _kept: kept,
-    });
+    let (_heard, heard) = heard.unzip();
+    let encoded = encoded.map(|packed| Answer { packed, _heard });
     mailbox.say(Box::new(say(encoded)));
     if let Some(heard) = heard {
-        // Nothing is sent: it ends when the other side has been dropped.
-        let _ = heard.recv();
+        wait_for_end_of(&heard);
     }
     let _ = contain(move || drop(returned));
+}
+
+/// Waits until what was said has been heard, or dropped by whoever was to hear it.
+fn wait_for_end_of(heard: &Receiver<()>) {
+    // Nothing is sent: it ends when the other side has been dropped.
+    let _ = heard.recv();
 }
 
 /// Runs users' code, whose panic is the call's end.

@@ -1,7 +1,7 @@
-//! The object on a store: its work is done by the test, or on threads.
+//! The object on a store: its work is done when the test says so.
 
 use std::any::Any;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Barrier, LazyLock};
 use std::thread;
 use std::time::Duration;
@@ -233,14 +233,24 @@ impl World {
         Mailbox::new(object, Arc::new(send))
     }
 
-    /// Does the first work there is, here.
-    fn run_one(&mut self) {
+    /// Has the first work there is done, and hears what it says. It is done on another thread, whose number is returned.
+    fn run_one(&mut self) -> thread::ThreadId {
         let (object, work) = self.work.remove(0);
-        work(self.mailbox(object));
-        while let Ok((object, said)) = self.heard.try_recv() {
-            self.store.hear(object, said);
+        let (say, heard) = channel();
+        let send = move |object, what| drop(say.send((object, what)));
+        let mailbox = Mailbox::new(object, Arc::new(send));
+        let worker = thread::spawn(move || work(mailbox));
+        loop {
+            match heard.recv_timeout(PATIENCE) {
+                Ok((object, said)) => self.store.hear(object, said),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the work does not end"),
+            }
         }
+        let id = worker.thread().id();
+        worker.join().expect("what panics is caught");
         self.collect();
+        id
     }
 
     fn run_all(&mut self) {
@@ -360,6 +370,22 @@ fn arguments_that_name_objects_that_are_not_there_are_refused() {
     let method = "get".to_owned();
     let call = world.ask(SESSION, probe, &ManagedOp::Call { method, arguments });
     assert_eq!(world.returned::<u64>(call), Err(Fault::NoObject));
+}
+
+#[test]
+fn proxies_are_refused_where_the_server_cannot_be_reached() {
+    let (mut world, probe) = World::with_ready_probe(1);
+    let arguments = Packed {
+        bytes: Vec::new(),
+        refs: vec![probe],
+    };
+    let method = "get".to_owned();
+    let call = world.ask(SESSION, probe, &ManagedOp::Call { method, arguments });
+    world.run_all();
+    match world.returned::<u64>(call) {
+        Err(Fault::NotUnderstood(why)) => assert!(why.contains("cannot be reached"), "{why}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -577,13 +603,18 @@ fn a_value_is_dropped_by_work_and_not_by_the_store() {
         let dropped = || lock(&DROPPED).iter().find(|(of, _)| *of == n).copied();
         assert_eq!((world.store.len(), dropped()), (0, None));
         // 1313 panics when it is dropped.
-        let (object, work) = world.work.remove(0);
-        let mailbox = world.mailbox(object);
-        let worker = thread::spawn(move || work(mailbox));
-        let id = worker.thread().id();
-        worker.join().expect("what panics is caught");
+        let id = world.run_one();
         assert_eq!(dropped(), Some((n, id)));
     }
+}
+
+#[test]
+fn a_value_whose_object_has_gone_before_it_was_made_is_dropped_where_it_was_made() {
+    let (mut world, probe) = World::with_probe("new", 1414);
+    world.store.release(SESSION, &[(probe, 1)]);
+    let id = world.run_one();
+    let dropped = lock(&DROPPED).iter().find(|(of, _)| *of == 1414).copied();
+    assert_eq!(dropped, Some((1414, id)));
 }
 
 #[test]
