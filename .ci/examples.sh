@@ -122,3 +122,13 @@ expect '^4 processes: 0 of 100 games differ$'
 # Every number comes out once; so many of them are prime.
 run queue_line
 expect '^a producer has put 10000 numbers$' '^ *2262 numbers with +1 prime factors$' '^20000 numbers in all$'
+
+# Eight tasks add a thousand times each; a panic is told, and changes nothing.
+run managed_counter
+expect '^8000 in all$' '^the manager says: there is no task 8$'
+
+# Two programs, one after the other.
+run job_board
+expect '^a prime: \[2147483647\]$' '^the hardest: \[999983, 1000003\]$' '^a worker has done [0-9]+ jobs$'
+jobs=$(awk '/^a worker has done/ { jobs += $5 } END { print jobs }' "$folder/out")
+((jobs == 5)) || fail "the workers of the job board have done $jobs jobs, not 5"

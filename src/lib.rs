@@ -464,12 +464,16 @@ pub use process::{
     current_process,
 };
 #[cfg(feature = "macros")]
-pub use procession_macros::{main, task};
+pub use procession_macros::{main, managed, task};
 pub use registry::{TaskFunction, set_worker_runtime};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::registry::private::*;
     pub use crate::worker::TestEntry;
+    pub use serde;
+    pub mod manager {
+        pub use crate::manager::private::*;
+    }
 }
 pub use worker::{in_worker, init};
 

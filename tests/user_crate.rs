@@ -23,6 +23,7 @@ fn main() {
             its_tests_pass_under_nextest,
             its_asynchronous_main_runs,
             two_functions_of_one_name_stop_a_program_at_init,
+            two_types_of_one_name_stop_a_program_at_init,
             two_names_of_one_function_stop_a_program_at_init,
             a_worker_of_another_build_is_refused,
             a_worker_with_another_signature_is_refused,
@@ -217,6 +218,17 @@ fn two_functions_of_one_name_stop_a_program_at_init() {
         "src/bin/one_name_for_two.rs:14:5:\n",
         "procession: two functions are registered under the name `the name`, ",
         "at src/bin/one_name_for_two.rs:4 and at src/bin/one_name_for_two.rs:9: ",
+    ] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+}
+
+fn two_types_of_one_name_stop_a_program_at_init() {
+    let stderr = stopped("one_name_for_two_types").stderr;
+    for part in [
+        "src/bin/one_name_for_two_types.rs:22:5:\n",
+        "procession: two types are managed under the name `the type`, ",
+        "at src/bin/one_name_for_two_types.rs:5 and at src/bin/one_name_for_two_types.rs:14: ",
     ] {
         assert!(stderr.contains(part), "{stderr}");
     }

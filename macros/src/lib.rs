@@ -1,6 +1,8 @@
 //! The attributes of the `procession` crate. Use them from there.
 
+mod faults;
 mod main_function;
+mod managed;
 mod options;
 mod task;
 
@@ -39,6 +41,86 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     task::expand(options.into(), item.into()).into()
+}
+
+/// Lets values of a type live in a manager, and be called from anywhere: above an `impl` block, it makes a proxy type with the same
+/// methods. The block stays what it is.
+///
+/// ```
+/// struct Counter {
+///     n: u64,
+/// }
+///
+/// #[procession::managed]
+/// impl Counter {
+///     pub fn new(start: u64) -> Self {
+///         Self { n: start }
+///     }
+///
+///     /// Adds to it, and gives what it is then.
+///     pub fn add(&mut self, by: u64) -> u64 {
+///         self.n += by;
+///         self.n
+///     }
+///
+///     pub fn get(&self) -> u64 {
+///         self.n
+///     }
+///
+///     #[managed]
+///     fn reset(&mut self) {
+///         self.n = 0;
+///     }
+///
+///     #[managed(skip)]
+///     pub fn into_inner(self) -> u64 {
+///         self.n
+///     }
+/// }
+///
+/// fn count(manager: &procession::manager::Manager) -> Result<(), procession::manager::ManagerError> {
+///     let counter = CounterProxy::new(manager, 7)?;
+///     assert_eq!(counter.add(3)?, 10);
+///     counter.reset()
+/// }
+/// ```
+///
+/// # What is shown
+///
+/// The `pub` functions, and others that `#[managed]` is above; `#[managed(skip)]` hides a `pub` one. (`pub(crate)` is not `pub`: whoever has the manager's key can
+/// call what is shown, by its name, and nothing else.) Of these,
+///
+/// * *constructors* are those without `self` that return `Self` or `Result<Self, E>`. There has to be one. The proxy's is given the manager first, and returns
+///   when the value is there: `CounterProxy::new(&manager, 7)` is a `Result<CounterProxy, ManagerError>`, or a `Result<Result<CounterProxy, E>, ManagerError>`.
+/// * *methods* take `&self` or `&mut self`. What they return is returned inside a `Result<_, ManagerError>`.
+///
+/// Each has a second form whose name ends in `_async`, to be awaited. `async fn`s are awaited by the thread that runs them, as those of tasks are. Arguments and results
+/// cross processes: each is `Serialize + DeserializeOwned + 'static`, nothing is borrowed, and up to eight arguments are allowed. Proxies of the same manager may be
+/// in them.
+///
+/// # What runs where
+///
+/// The value is in the manager's process, which has to be of the same program, or of one that has the type as well; it is `Send + Sync + 'static`, since methods run
+/// on several threads. Calls begin in the order in which they arrive: those of `&self` may run at the same time (at most 64 of one object), one of `&mut self` runs alone. A call that
+/// waits for its turn costs no thread; one that runs has one, of which a manager has a limited number. So a method that waits for another call of the same object, or calls
+/// it through a proxy, can wait for ever.
+///
+/// A method that panics is an error at its caller, `ManagerError::Panicked` (and is said on the manager's standard error, as panics are); the value stays as the method
+/// left it, and can be called again. If the constructor panics,
+/// its caller and every later call are told that. A call that is cancelled before it has begun does not begin; one that has begun runs on.
+/// The value is dropped when its last proxy is.
+///
+/// # The proxy
+///
+/// It is called `CounterProxy` for a `Counter`, and is a handle as others are: cloned, sent to tasks, kept in other managed objects. Its methods are as visible as the
+/// type's, and it is as visible as the most visible of them. The documentation of the functions is that of the proxy's as well.
+///
+/// The type's name on the wire is `module_path!()::Counter`, or the one given with `name = "…"`; two types under one name stop the program at `procession::init()`.
+///
+/// Options: `name = "…"`; `proxy = Ident` names the proxy; `crate = path`, where the crate `procession` goes by another name.
+#[proc_macro_attribute]
+pub fn managed(options: TokenStream, item: TokenStream) -> TokenStream {
+    managed::expand(options.into(), item.into()).into()
 }
 
 /// Calls `procession::init()` before anything else in `main`: also before an attribute such as

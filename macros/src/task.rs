@@ -4,13 +4,13 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::visit::{self, Visit};
 use syn::{Error, FnArg, GenericParam, Generics, ItemFn, ReturnType, Safety, Signature, Type};
 
+use crate::faults::{Faults, Of};
 use crate::options::Options;
 
 /// As many as `TaskFunction` is implemented for.
-const MAX_ARGUMENTS: usize = 8;
+pub(crate) const MAX_ARGUMENTS: usize = 8;
 
 /// The function as it is, and behind it its registration or the reasons against one.
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -86,7 +86,7 @@ fn may_be_future(ty: &Type) -> bool {
 
 /// Everything that is wrong with a signature, each where it is.
 fn check(signature: &Signature) -> syn::Result<()> {
-    let mut faults = Faults::default();
+    let mut faults = Faults::new(Of::Task);
     if let Safety::Unsafe(token) = &signature.safety {
         faults.add(token, "an `unsafe` function cannot be a task: its caller would be another process, which promises nothing");
     }
@@ -119,7 +119,7 @@ fn check(signature: &Signature) -> syn::Result<()> {
                 receiver,
                 "a method cannot be a task: write a free function that takes the value, or register the method with `procession::register!(Type::method as \"name\");` if it takes `self` by value",
             ),
-            FnArg::Typed(argument) => faults.visit_type(&argument.ty),
+            FnArg::Typed(argument) => faults.argument(&argument.ty),
         }
     }
     if let Some(ninth) = signature.inputs.iter().nth(MAX_ARGUMENTS) {
@@ -128,13 +128,7 @@ fn check(signature: &Signature) -> syn::Result<()> {
             "a task has up to eight arguments: put some of them into a struct or a tuple",
         );
     }
-    faults.in_result = true;
-    if let ReturnType::Type(_, ty) = &signature.output {
-        faults.visit_type(ty);
-    }
-    if signature.generics.lt_token.is_some() && faults.error.is_none() {
-        faults.borrowed(&signature.generics);
-    }
+    faults.result(signature);
     faults.into_result()
 }
 
@@ -153,57 +147,4 @@ fn arguments(signature: &Signature) -> impl Iterator<Item = &Type> {
         FnArg::Typed(argument) => Some(&*argument.ty),
         FnArg::Receiver(_) => None,
     })
-}
-
-/// What was found so far.
-#[derive(Default)]
-struct Faults {
-    error: Option<Error>,
-    in_result: bool,
-}
-
-impl Faults {
-    fn add(&mut self, at: impl ToTokens, message: impl std::fmt::Display) {
-        let error = Error::new_spanned(at, message);
-        match &mut self.error {
-            Some(all) => all.combine(error),
-            None => self.error = Some(error),
-        }
-    }
-
-    fn borrowed(&mut self, at: impl ToTokens) {
-        let message = if self.in_result {
-            "the result of a task crosses processes and cannot borrow: return an owned type (`String`, `Vec<T>`, …)"
-        } else {
-            "an argument of a task crosses processes and cannot borrow: take an owned type (`String`, `Vec<T>`, …)"
-        };
-        self.add(at, message);
-    }
-
-    fn into_result(self) -> syn::Result<()> {
-        self.error.map_or(Ok(()), Err)
-    }
-}
-
-impl<'ast> Visit<'ast> for Faults {
-    fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
-        self.borrowed(reference);
-    }
-
-    fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
-        if lifetime.ident != "static" {
-            self.borrowed(lifetime);
-        }
-    }
-
-    fn visit_type_impl_trait(&mut self, ty: &'ast syn::TypeImplTrait) {
-        if self.in_result {
-            visit::visit_type_impl_trait(self, ty);
-        } else {
-            self.add(
-                ty,
-                "an argument of a task has one type: `impl Trait` is many; name it, or make the function generic and register the instances you submit with `procession::register!`",
-            );
-        }
-    }
 }

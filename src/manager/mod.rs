@@ -2,6 +2,7 @@
 
 mod client;
 mod error;
+mod managed;
 mod objects;
 mod protocol;
 mod proxies;
@@ -32,4 +33,9 @@ pub(crate) mod fuzz {
     pub(crate) use super::server::fuzz::fuzz as requests;
     #[cfg(test)]
     pub(crate) use super::server::fuzz::seeds as request_seeds;
+}
+
+/// What the macros expand to. No part of the interface: it changes without notice.
+pub(crate) mod private {
+    pub use super::managed::{Managed, ManagedProxy, new, new_async, try_new, try_new_async};
 }

@@ -135,7 +135,7 @@ pub enum Name {
 }
 
 impl Name {
-    fn text(&self) -> &'static str {
+    pub(super) fn text(&self) -> &'static str {
         match self {
             Self::Explicit(name) => name,
             // Once per registration in the life of a process.

@@ -19,7 +19,7 @@ pub(crate) struct Registry {
     fingerprint: u64,
 }
 
-/// The registered functions contradict each other.
+/// What is registered contradicts itself.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RegistryError {
     /// One name, two functions.
@@ -42,13 +42,22 @@ pub(crate) enum RegistryError {
         second_name: &'static str,
         second: Place,
     },
+    /// One name, two types.
+    #[error(
+        "two types are managed under the name `{name}`, at {first} and at {second}: name one of them with `#[procession::managed(name = \"name\")]`"
+    )]
+    TwoTypes {
+        name: &'static str,
+        first: Place,
+        second: Place,
+    },
 }
 
-/// Where a function is registered.
+/// Where a function, or a type, is registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    file: &'static str,
-    line: u32,
+    pub(super) file: &'static str,
+    pub(super) line: u32,
 }
 
 impl std::fmt::Display for Place {

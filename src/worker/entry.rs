@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{MAX_DEPTH, take_over};
 use crate::error::BuildError;
-use crate::registry::registry;
+use crate::registry;
 use crate::sys;
 use crate::wire;
 
@@ -29,8 +29,8 @@ static DEPTH: AtomicU32 = AtomicU32::new(0);
 ///
 /// # Panics
 ///
-/// When two functions are registered under one name, or one function under two names. The message
-/// names both places.
+/// When two functions are registered under one name, or one function under two names, or two managed types under one name. The
+/// message names both places.
 ///
 /// # Example
 ///
@@ -40,7 +40,7 @@ static DEPTH: AtomicU32 = AtomicU32::new(0);
 /// ```
 #[track_caller]
 pub fn init() {
-    if let Err(error) = registry() {
+    if let Err(error) = registry::check() {
         panic!("procession: {error}");
     }
     if INITIALISED.swap(true, Ordering::SeqCst) {
@@ -89,9 +89,7 @@ pub(crate) fn check_this_process(own_program: bool) -> Result<Initialised, Build
         sys::say_on_standard_input(wire::NEVER_INITIALISED);
         return Err(BuildError::WorkerWithoutInit);
     }
-    if let Err(error) = registry() {
-        return Err(BuildError::Registry(error.to_string()));
-    }
+    registry::check().map_err(BuildError::Registry)?;
     let depth = DEPTH.load(Ordering::Relaxed) + 1;
     if depth > MAX_DEPTH {
         return Err(BuildError::TooDeep {

@@ -131,7 +131,6 @@ impl Manager {
     }
 
     /// The server itself, as an object.
-    #[cfg(all(test, not(loom)))]
     pub(super) fn root(&self) -> &Remote {
         &self.root
     }

@@ -9,6 +9,7 @@
 //! | `remote` | [`Remote`]: an object, below every proxy |
 //! | `travel` | objects as serde values |
 //! | `scope` | what a value may refer to while it is packed or unpacked |
+//! | `inside` | users' values within a server |
 //! | `site` | a server, as this process knows it; counts what has been granted |
 //! | `connection` | how requests get out and answers come in |
 //! | `calls` | which calls are on their way, and who reads their answers: the protocol, without a socket |
@@ -18,6 +19,7 @@ mod calling;
 mod calls;
 mod connection;
 mod greeting;
+mod inside;
 mod manager;
 mod owner;
 mod proxy;

@@ -70,21 +70,7 @@ impl Remote {
     /// The value is to be kept until the request with it has been made: it may hold the last proxies of the objects in it.
     pub(crate) fn pack<T: Serialize + 'static>(&self, value: &T) -> Result<Packed, ManagerError> {
         let mut bytes = Vec::new();
-        let ((encoded, refs), handles) = handles::collect(|| {
-            let scope = Packing {
-                number: handles::encoding(),
-                site: self.site().clone(),
-                refs: Vec::new(),
-            };
-            PACKING.with_borrow_mut(|packing| packing.push(scope));
-            let packs = Packs;
-            let encoded = wire::encode(value, &mut bytes);
-            let refs = PACKING.with_borrow_mut(|packing| {
-                packing.last_mut().map(|of| std::mem::take(&mut of.refs))
-            });
-            drop(packs);
-            (encoded, refs.unwrap_or_default())
-        });
+        let (encoded, refs, handles) = pack_by(self, || wire::encode(value, &mut bytes));
         encoded.map_err(not_encoded::<T>)?;
         if !handles.is_empty() {
             return Err(not_encoded::<T>(CodecError::new(
@@ -93,6 +79,28 @@ impl Remote {
         }
         Ok(Packed { bytes, refs })
     }
+}
+
+/// Runs what encodes a value for the server that has this object. Says which of its objects are in the value, and which descriptors.
+pub(super) fn pack_by<R>(
+    remote: &Remote,
+    encode: impl FnOnce() -> R,
+) -> (R, Vec<ObjectId>, Handles) {
+    let ((encoded, refs), handles) = handles::collect(|| {
+        let scope = Packing {
+            number: handles::encoding(),
+            site: remote.site().clone(),
+            refs: Vec::new(),
+        };
+        PACKING.with_borrow_mut(|packing| packing.push(scope));
+        let packs = Packs;
+        let encoded = encode();
+        let refs = PACKING
+            .with_borrow_mut(|packing| packing.last_mut().map(|of| std::mem::take(&mut of.refs)));
+        drop(packs);
+        (encoded, refs.unwrap_or_default())
+    });
+    (encoded, refs, handles)
 }
 
 /// Notes a proxy in the value that is being packed. `None`: it is no part of one.
@@ -138,9 +146,14 @@ pub(super) fn granted(id: ObjectId) -> Result<Remote, ManagerError> {
 
 /// The value that a server has kept. Only within the `read` of [`Remote::call`], whose answer it came with.
 pub(crate) fn unpack<T: DeserializeOwned + 'static>(packed: &Packed) -> Result<T, ManagerError> {
+    unpack_by(|| wire::decode(&packed.bytes)).map_err(not_encoded::<T>)
+}
+
+/// Runs what decodes such a value.
+pub(super) fn unpack_by<R>(decode: impl FnOnce() -> R) -> R {
     handles::provide(&Handles::default(), || {
         let _unpacks = Unpacks(mark(handles::decoding()));
-        wire::decode(&packed.bytes).map_err(not_encoded::<T>)
+        decode()
     })
 }
 

@@ -5,6 +5,7 @@ pub(super) mod locks;
 pub(super) mod pool;
 mod turns;
 
+use super::managed;
 use super::protocol::Fault;
 use super::store::{Item, Kind, Object};
 
@@ -26,6 +27,6 @@ pub(super) fn create(kind: Kind, type_name: &str, init: Item) -> Result<Box<dyn 
         | Kind::Condition
         | Kind::Barrier => locks::create(kind, &init),
         Kind::Pool => pool::create(&init),
-        _ => Err(Fault::NoType(type_name.to_owned())),
+        Kind::Managed => managed::create(type_name, init),
     }
 }

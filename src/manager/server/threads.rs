@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar};
 use std::thread;
 
 use crate::future::contain::contain;
+use crate::manager::managed::{self, Reach};
 use crate::manager::store::{Mailbox, Work};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys;
@@ -20,6 +21,8 @@ pub(super) struct Threads {
 }
 
 struct Shared {
+    /// How a method of a user's calls this server.
+    reach: Reach,
     state: Mutex<State>,
     /// There is something to do, or it is over.
     changed: Condvar,
@@ -34,9 +37,10 @@ struct State {
 }
 
 impl Threads {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, reach: Reach) -> Self {
         Self {
             shared: Arc::new(Shared {
+                reach,
                 state: Mutex::default(),
                 changed: Condvar::new(),
             }),
@@ -90,6 +94,7 @@ impl Drop for Threads {
 
 impl Shared {
     fn run(&self) {
+        managed::reached_by(self.reach.clone());
         let mut state = lock(&self.state);
         loop {
             if let Some((work, mailbox)) = state.queue.pop_front() {

@@ -12,6 +12,7 @@ use super::Limits;
 use super::door::Door;
 use super::session::{FRAMES_PER_TURN, Session, Step};
 use super::threads::Threads;
+use crate::manager::managed;
 use crate::manager::protocol::ObjectId;
 use crate::manager::secure::{Guest, Key, Listener};
 use crate::manager::store::{Effect, Mailbox, SessionId, Store};
@@ -80,6 +81,7 @@ impl Turn {
     ) -> io::Result<Self> {
         shared.poller.add_watched(&listener, LISTENER)?;
         let of_mailboxes = shared.clone();
+        let reach = managed::reach(listener.address(), &key);
         Ok(Self {
             send: Arc::new(move |object, said| {
                 lock(&of_mailboxes.said).push((object, said));
@@ -90,7 +92,7 @@ impl Turn {
             store: Store::new(limits.max_frame),
             door: Door::new(listener, key, limits.handshake_time)?,
             sessions: HashMap::new(),
-            threads: Threads::new(limits.threads),
+            threads: Threads::new(limits.threads, reach),
             next: FIRST,
             busy: Vec::new(),
             dirty: Vec::new(),

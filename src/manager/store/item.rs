@@ -18,6 +18,13 @@ pub(crate) struct Item {
     pub(super) refs: Refs,
 }
 
+impl Item {
+    /// The objects that it refers to.
+    pub(crate) fn refs(&self) -> Vec<ObjectId> {
+        self.refs.ids().collect()
+    }
+}
+
 thread_local! {
     /// What the answer that is being encoded refers to.
     static GRANTED: RefCell<Option<Refs>> = const { RefCell::new(None) };

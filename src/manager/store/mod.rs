@@ -64,8 +64,12 @@ pub(crate) trait Object: Send {
     /// only if this session has asked this object something.
     fn leave(&mut self, session: SessionId, context: &mut Context<'_>);
 
-    /// Something that was begun with [`Context::mailbox`] says something.
+    /// Something that was begun with [`Context::work`] says something.
     fn hear(&mut self, _said: Box<dyn Any + Send>, _context: &mut Context<'_>) {}
+
+    /// Nobody refers to it any more, and it is dropped next. Whoever waits is told by the store. What must not be dropped on the store's thread it
+    /// hands out as work, which will not be heard.
+    fn end(&mut self, _context: &mut Context<'_>) {}
 }
 
 /// An object, and what the store knows of it.
@@ -265,9 +269,15 @@ impl Store {
             }
             for id in released {
                 // The object's own references are released by this.
-                let Some(entry) = self.objects.remove(&id) else {
+                let Some(mut entry) = self.objects.remove(&id) else {
                     continue;
                 };
+                entry.object.end(&mut Context::new(
+                    id,
+                    &self.directory,
+                    &mut self.effects,
+                    self.max_frame,
+                ));
                 let waiting = self.waiting_for(id);
                 drop(entry);
                 for caller in waiting {
