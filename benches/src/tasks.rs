@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use procession::Queue;
+use procession::manager::DictProxy;
 use serde_bytes::ByteBuf;
 
 #[procession::task]
@@ -36,6 +37,16 @@ pub fn stay(ms: u64) -> u32 {
 #[procession::task]
 pub fn nap(ms: u64) {
     std::thread::sleep(Duration::from_millis(ms));
+}
+
+/// Asks a manager so many times.
+#[procession::task]
+pub fn ask_all(dict: DictProxy<String, u64>, count: usize) -> Result<usize, String> {
+    let key = "key".to_owned();
+    for _ in 0..count {
+        dict.get(&key).map_err(|error| error.to_string())?;
+    }
+    Ok(count)
 }
 
 /// Works for about so many steps of a nanosecond or so.

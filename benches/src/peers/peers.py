@@ -3,7 +3,7 @@
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import Barrier, Pipe, Pool, Process, Queue
+from multiprocessing import Barrier, Manager, Pipe, Pool, Process, Queue
 
 now = time.perf_counter
 
@@ -41,6 +41,13 @@ def get_all(queue, start, count):
     start.wait()
     for _ in range(count):
         queue.get()
+
+
+def ask_all(shared, start, count):
+    shared["key"]
+    start.wait()
+    for _ in range(count):
+        shared["key"]
 
 
 class Pools:
@@ -90,6 +97,30 @@ class Pools:
         process.join()
         took.sort()
         return [took[len(took) // 2], took[len(took) * 99 // 100]]
+
+    def manager(self, count):
+        with Manager() as manager:
+            shared = manager.dict(key=7)
+            took = []
+            for n in range(int(count)):
+                begun = now()
+                shared["key"]
+                took.append(now() - begun)
+        took.sort()
+        return [took[len(took) // 2], took[len(took) * 99 // 100]]
+
+    def manager_clients(self, clients, count):
+        clients, each = int(clients), int(count) // int(clients)
+        with Manager() as manager:
+            shared, start = manager.dict(key=7), Barrier(clients + 1)
+            processes = [Process(target=ask_all, args=(shared, start, each)) for _ in range(clients)]
+            for process in processes:
+                process.start()
+            start.wait()
+            begun = now()
+            for process in processes:
+                process.join()
+            return [now() - begun]
 
     def submits(self, which, count):
         pool, count = self.get(which), int(count)

@@ -1,7 +1,8 @@
 //! Bare pipes, and bare processes: what it cannot be faster than.
 
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::pipe::fcntl_setpipe_size;
@@ -19,6 +20,41 @@ pub fn serve(arguments: &[String]) -> Option<Result<(), Error>> {
         ECHO_BYTES => Some(echo_bytes()),
         ONE_BYTE => Some(one_byte()),
         _ => None,
+    }
+}
+
+/// A Unix socket to a process that sends back what it gets, frame by frame.
+pub struct Socket {
+    child: Child,
+    socket: Option<UnixStream>,
+}
+
+impl Socket {
+    pub fn open() -> Result<Self, Error> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let child = Command::new(std::env::current_exe()?)
+            .arg(ECHO)
+            .stdin(OwnedFd::from(theirs.try_clone()?))
+            .stdout(OwnedFd::from(theirs))
+            .spawn()?;
+        Ok(Self {
+            child,
+            socket: Some(ours),
+        })
+    }
+
+    pub fn ping(&mut self, frame: &mut [u8]) -> Result<(), Error> {
+        let socket = self.socket.as_mut().ok_or("a socket was asked for")?;
+        socket.write_all(frame)?;
+        Ok(socket.read_exact(frame)?)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // The child ends when its input does.
+        self.socket = None;
+        let _ = self.child.wait();
     }
 }
 

@@ -104,7 +104,7 @@ fn signal(pid: u32, name: &str) -> Result<(), Error> {
 }
 
 /// In bytes.
-fn resident(pid: &str) -> Result<u64, Error> {
+pub(super) fn resident(pid: &str) -> Result<u64, Error> {
     field(
         &std::fs::read_to_string(format!("/proc/{pid}/status"))?,
         "VmRSS:",

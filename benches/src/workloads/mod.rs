@@ -5,6 +5,7 @@ mod echo;
 mod faults;
 mod growth;
 mod idle;
+mod manager;
 mod map;
 mod memory;
 mod queue;
@@ -20,13 +21,14 @@ use crate::{Effort, Error};
 
 type Workload = fn(Effort, &mut Table) -> Result<(), Error>;
 
-pub const ALL: [(&str, Workload); 12] = [
+pub const ALL: [(&str, Workload); 13] = [
     ("round_trip", round_trip::run),
     ("submits", submits::run),
     ("map", map::run),
     ("echo", echo::run),
     ("connection", connection::run),
     ("queue", queue::run),
+    ("manager", manager::run),
     ("start", start::run),
     ("work", work::run),
     ("memory", memory::run),
