@@ -23,6 +23,11 @@ pub(super) const DEFAULT_MAX_MESSAGE: u64 = 16 << 30;
 /// In [`End::owed`]: there is one.
 pub(super) const OWED: u64 = 1 << 32;
 
+/// So many packets of a long message are sent or received in one poll of a future, some hundreds of KiB; then the runtime may do
+/// something else. More would keep its other tasks waiting when the other side keeps up, and fewer would cost more polls, of less than a
+/// microsecond, where the packets take some fifty.
+pub(super) const PACKETS_IN_A_POLL: usize = 4;
+
 /// Which way messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Direction {
@@ -45,6 +50,11 @@ impl Patience {
             return Self::Never;
         }
         deadline_after(timeout).map_or(Self::Forever, Self::Until)
+    }
+
+    /// Whether the time is up. Who never waits has none.
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Self::Until(deadline) if deadline <= Instant::now())
     }
 
     /// For what waits: `None` is for ever.

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::end::{End, OWED, Patience};
+use super::end::{End, OWED, PACKETS_IN_A_POLL, Patience};
 use super::error::SendError;
 use super::packet::{ABANDONED, BYTES, FIRST, Header, LAST, Tag};
 use super::reactor::{For, Seat};
@@ -108,7 +108,8 @@ impl End {
         self.tell_what_is_owed();
         while !message.is_done {
             match self.send_next(message, patience == Patience::Forever) {
-                Ok(()) => {}
+                Ok(()) if message.is_done || !patience.is_over() => {}
+                Ok(()) => return Err(SendError::Full),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if patience == Patience::Never
                         || !wait_for_room_until(self.as_fd(), patience.deadline())?
@@ -120,6 +121,22 @@ impl End {
             }
         }
         Ok(())
+    }
+
+    /// Sends what finds room, as much as is done in one poll; says whether there may be room for more.
+    fn send_some(&self, message: &mut Outgoing<'_>) -> Result<bool, SendError> {
+        self.tell_what_is_owed();
+        for _ in 0..PACKETS_IN_A_POLL {
+            if message.is_done {
+                break;
+            }
+            match self.send_next(message, false) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
     }
 
     /// Sends the next packet of a message.
@@ -264,12 +281,16 @@ impl Future for Sending<'_> {
             message.tag = end.next_tag(&mut turn);
             this.turn = Some(turn);
         }
-        match end.send_all(message, Patience::Never) {
-            Ok(()) => {
+        match end.send_some(message) {
+            Ok(_) if message.is_done => {
                 this.turn = None;
                 Poll::Ready(Ok(()))
             }
-            Err(SendError::Full) => {
+            Ok(true) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(false) => {
                 let waker = context.waker().clone();
                 let watched = end
                     .watch()
