@@ -5,9 +5,10 @@ mod support;
 use std::thread;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::executor::block_on;
 use procession::pipe::{self, Connection, RecvError, SendError, Sender};
-use support::awaiting;
+use support::{awaiting, in_a_fork};
 
 fn main() {
     support::run(|| {
@@ -21,6 +22,10 @@ fn main() {
             thousands_are_waited_for,
             running_out_of_descriptors_is_an_error,
             sending_to_nobody_raises_no_signal,
+            long_messages_of_a_forked_process_and_its_parent_stay_whole,
+            a_forked_process_forgets_what_its_parent_sends,
+            a_forked_process_that_drops_a_connection_leaves_its_parent_alone,
+            a_forked_process_awaits_connections,
         ]
     });
 }
@@ -154,4 +159,68 @@ fn sending_to_nobody_raises_no_signal() {
     assert!(block_on(one.send_async(&vec![1])).is_err());
     // SAFETY: as above.
     unsafe { libc::signal(libc::SIGPIPE, before) };
+}
+
+const LONG: usize = 2 << 20;
+
+/// What is polled once, so that it has begun.
+fn begun<F: Future + Unpin>(mut future: F) -> F {
+    assert!((&mut future).now_or_never().is_none());
+    future
+}
+
+fn long_messages_of_a_forked_process_and_its_parent_stay_whole() {
+    let (one, other) = procession::pipe::<Vec<u8>>().unwrap();
+    let message = vec![1; LONG];
+    let sending = begun(one.send_async(&message));
+    let receiver = thread::spawn(move || (other.recv().unwrap(), other.recv().unwrap()));
+    awaiting("a process that was forked off, and sends");
+    let code = in_a_fork(|| one.send(&vec![2; LONG]).unwrap());
+    assert_eq!(code, 0);
+    block_on(sending).unwrap();
+    awaiting("both messages");
+    let (first, second) = receiver.join().unwrap();
+    assert!(first == [2; LONG] && second == [1; LONG]);
+}
+
+fn a_forked_process_forgets_what_its_parent_sends() {
+    let (one, other) = procession::pipe::<Vec<u8>>().unwrap();
+    let message = vec![1; LONG];
+    let mut polled = begun(one.send_async(&message));
+    let code = in_a_fork(|| {
+        let answer = (&mut polled).now_or_never();
+        assert!(matches!(answer, Some(Err(SendError::System(_)))));
+    });
+    assert_eq!(code, 0);
+    let mut dropped = Some(polled);
+    assert_eq!(in_a_fork(|| drop(dropped.take())), 0);
+    let receiver = thread::spawn(move || other.recv().unwrap());
+    block_on(dropped.take().unwrap()).unwrap();
+    awaiting("the message");
+    assert!(receiver.join().unwrap() == [1; LONG]);
+}
+
+fn goes_through(one: &Connection<u8>, other: &Connection<u8>) {
+    block_on(async {
+        let receive = async { other.recv_async().await.unwrap() };
+        let send = async { one.send_async(&7).await.unwrap() };
+        assert_eq!(futures::join!(receive, send).0, 7);
+    });
+}
+
+fn a_forked_process_that_drops_a_connection_leaves_its_parent_alone() {
+    let (one, other) = procession::pipe::<u8>().unwrap();
+    goes_through(&one, &other);
+    let mut other = Some(other);
+    assert_eq!(in_a_fork(|| drop(other.take())), 0);
+    awaiting("a message");
+    goes_through(&one, &other.unwrap());
+}
+
+fn a_forked_process_awaits_connections() {
+    let (one, other) = procession::pipe::<u8>().unwrap();
+    goes_through(&one, &other);
+    awaiting("a process that was forked off, and awaits");
+    assert_eq!(in_a_fork(|| goes_through(&one, &other)), 0);
+    goes_through(&one, &other);
 }

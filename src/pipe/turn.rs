@@ -2,6 +2,8 @@
 //!
 //! Whoever reads holds one while it sleeps in the system, perhaps for ever: so whoever waits behind
 //! must be able to give up.
+//!
+//! A process that is forked off while somebody has the turn has a copy of it, but not of the thread: there it is free.
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
@@ -11,6 +13,7 @@ use std::time::Instant;
 
 use crate::future::contain::contain;
 use crate::primitives::plain::{Condvar, Mutex, MutexGuard, lock};
+use crate::sys::Home;
 
 #[derive(Debug, Default)]
 pub(super) struct Turn<T> {
@@ -20,7 +23,8 @@ pub(super) struct Turn<T> {
 
 #[derive(Debug, Default)]
 struct State<T> {
-    is_taken: bool,
+    /// By somebody of that process.
+    taken: Option<Home>,
     /// What the turn is about, while nobody has it.
     value: T,
     /// Threads that wait.
@@ -40,6 +44,7 @@ pub(super) struct Place(Option<u64>);
 pub(super) struct Taken<'a, T: Default> {
     turn: &'a Turn<T>,
     value: T,
+    home: Home,
 }
 
 impl<T: Default> Turn<T> {
@@ -108,9 +113,15 @@ impl<T: Default> Turn<T> {
     }
 
     fn claim(&self, state: &mut State<T>) -> Option<Taken<'_, T>> {
-        (!mem::replace(&mut state.is_taken, true)).then(|| Taken {
+        if state.taken.is_some_and(|home| !home.is_elsewhere()) {
+            return None;
+        }
+        let home = Home::here();
+        state.taken = Some(home);
+        Some(Taken {
             turn: self,
             value: mem::take(&mut state.value),
+            home,
         })
     }
 
@@ -134,9 +145,12 @@ impl<T: Default> Turn<T> {
 
 impl<T: Default> Drop for Taken<'_, T> {
     fn drop(&mut self) {
+        if self.home.is_elsewhere() {
+            return;
+        }
         let mut state = lock(&self.turn.state);
         state.value = mem::take(&mut self.value);
-        state.is_taken = false;
+        state.taken = None;
         let wakers = mem::take(&mut state.wakers);
         let has_sleepers = state.sleepers > 0;
         drop(state);

@@ -76,6 +76,27 @@ fn a_dropped_send_has_sent_nothing() {
 }
 
 #[test]
+fn a_long_send_that_fails_in_the_middle_is_forgotten() {
+    watched(|| {
+        let (ours, theirs) = pipe::<Vec<u8>>().unwrap();
+        let bytes = vec![1; 6 * ours.end().part];
+        let mut fails = ours.send_bytes_async(&bytes);
+        assert!(poll_once(&mut fails).is_pending());
+        // From now on the system takes no packet as long as those.
+        rustix::net::sockopt::set_socket_send_buffer_size(&ours, 1).unwrap();
+        assert!(matches!(
+            poll_once(&mut fails),
+            Poll::Ready(Err(SendError::System(_)))
+        ));
+        drop(fails);
+        assert_eq!(theirs.try_recv().unwrap(), None);
+        ours.send(&vec![2]).unwrap();
+        assert_eq!(theirs.recv().unwrap(), [2]);
+        assert!(theirs.end().receiving.try_take().unwrap().is_empty());
+    });
+}
+
+#[test]
 fn a_long_send_that_was_dropped_lets_the_next_one_go() {
     watched(|| {
         let (ours, theirs) = pipe::<Vec<u8>>().unwrap();
