@@ -5,6 +5,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::executor::block_on;
 use procession::queue::GetError;
 use procession::{Failure, ProcessPoolExecutor, Queue, TaskError};
@@ -26,6 +27,7 @@ fn main() {
             a_last_try_is_made_when_the_time_is_over,
             large_items_go_through,
             an_item_is_awaited_from_another_process,
+            a_forked_process_awaits_an_item_and_room,
         ]
     });
 }
@@ -377,4 +379,34 @@ fn an_item_is_awaited_from_another_process() {
     }
     putter.wait().unwrap().unwrap();
     drop(queue);
+}
+
+/// Both have to wait first.
+fn awaits(queue: &Queue<u64>) {
+    block_on(async {
+        let get = async { queue.get_async().await.unwrap() };
+        let put = async { queue.put_async(7).await.unwrap() };
+        assert_eq!(futures::join!(get, put).0, 7);
+        queue.put_async(8).await.unwrap();
+        let put = async { queue.put_async(9).await.unwrap() };
+        let get = async { queue.get_async().await.unwrap() };
+        assert_eq!(futures::join!(put, get).1, 8);
+        assert_eq!(queue.get_async().await.unwrap(), 9);
+    });
+}
+
+fn a_forked_process_awaits_an_item_and_room() {
+    let queue = Queue::bounded(1).unwrap();
+    awaits(&queue);
+    let mut waits = Some(Box::pin(queue.get_async()));
+    assert!(waits.as_mut().unwrap().now_or_never().is_none());
+    support::awaiting("a process that was forked off, and awaits");
+    let code = support::in_a_fork(|| {
+        awaits(&queue);
+        drop(waits.take());
+    });
+    assert_eq!(code, 0);
+    queue.put(1).unwrap();
+    assert_eq!(block_on(waits.unwrap()).unwrap(), 1);
+    awaits(&queue);
 }
