@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::executor::block_on;
-use procession::pipe::{self, Connection, RecvError, SendError, Sender};
+use procession::pipe::{self, Connection, RecvError, SendError, Sender, Waitable};
 use support::{awaiting, in_a_fork};
 
 fn main() {
@@ -20,6 +20,7 @@ fn main() {
             ends_that_could_not_be_decoded_are_closed,
             a_future_that_is_dropped_leaves_nothing,
             thousands_are_waited_for,
+            a_process_and_a_connection_are_awaited_together,
             running_out_of_descriptors_is_an_error,
             sending_to_nobody_raises_no_signal,
             long_messages_of_a_forked_process_and_its_parent_stay_whole,
@@ -223,4 +224,23 @@ fn a_forked_process_awaits_connections() {
     awaiting("a process that was forked off, and awaits");
     assert_eq!(in_a_fork(|| goes_through(&one, &other)), 0);
     goes_through(&one, &other);
+}
+
+#[procession::task]
+fn receive_one(receiver: pipe::Receiver<u8>) -> Option<u8> {
+    receiver.recv().ok()
+}
+
+fn a_process_and_a_connection_are_awaited_together() {
+    let (ours, theirs) = pipe::one_way::<u8>().unwrap();
+    let (_never, here) = pipe::one_way::<u8>().unwrap();
+    let process = procession::Process::spawn(receive_one, theirs).unwrap();
+    let all: [&(dyn Waitable + Sync); 2] = [&here, &process];
+    let mut waiting = begun(pipe::wait_async(&all, None));
+    assert_eq!(in_a_fork(|| drop(pipe::wait_async(&all, None))), 0);
+    ours.send(&7).unwrap();
+    awaiting("the process to end");
+    assert_eq!(block_on(&mut waiting).unwrap(), [1]);
+    drop(begun(pipe::wait_async(&[&here], None)));
+    assert_eq!(process.join().unwrap(), Some(7));
 }

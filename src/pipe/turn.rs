@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::future::contain::contain;
-use crate::primitives::plain::{Condvar, Mutex, MutexGuard, lock};
+use crate::primitives::{Condvar, Mutex, MutexGuard, lock};
 use crate::sys::Home;
 
 #[derive(Debug, Default)]
@@ -175,5 +175,75 @@ impl<T: Default> Deref for Taken<'_, T> {
 impl<T: Default> DerefMut for Taken<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
+    }
+}
+
+/// `RUSTFLAGS="--cfg loom" cargo test --lib --release loom` runs these.
+#[cfg(all(test, loom))]
+mod models {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::*;
+
+    /// Awaits the turn, and counts.
+    fn await_it(turn: &Turn<u32>) {
+        let mut place = Place::default();
+        *block_on(poll_fn(|context| turn.poll_take(&mut place, context))) += 1;
+        turn.leave(&mut place);
+    }
+
+    fn in_a_thread(turn: &Arc<Turn<u32>>, what: fn(&Turn<u32>)) -> thread::JoinHandle<()> {
+        let turn = turn.clone();
+        thread::spawn(move || what(&turn))
+    }
+
+    fn take_it(turn: &Turn<u32>) {
+        *turn.take(None).unwrap() += 1;
+    }
+
+    #[test]
+    fn loom_threads_that_wait_for_the_turn_have_it_one_after_the_other() {
+        loom::model(|| {
+            let turn = Arc::new(Turn::default());
+            let others = [(); 2].map(|()| in_a_thread(&turn, take_it));
+            take_it(&turn);
+            others.into_iter().for_each(|other| other.join().unwrap());
+            assert_eq!(*turn.try_take().unwrap(), 3);
+        });
+    }
+
+    #[test]
+    fn loom_a_task_and_a_thread_wait_for_the_turn() {
+        loom::model(|| {
+            let turn = Arc::new(Turn::default());
+            let held = turn.try_take().unwrap();
+            let others = [take_it, await_it].map(|what| in_a_thread(&turn, what));
+            drop(held);
+            others.into_iter().for_each(|other| other.join().unwrap());
+            assert_eq!(*turn.try_take().unwrap(), 2);
+        });
+    }
+
+    #[test]
+    fn loom_a_task_that_gives_up_costs_nobody_the_turn() {
+        loom::model(|| {
+            let turn = Arc::new(Turn::default());
+            let held = turn.try_take().unwrap();
+            let gives_up = in_a_thread(&turn, |turn| {
+                let mut place = Place::default();
+                let mut context = Context::from_waker(Waker::noop());
+                drop(turn.poll_take(&mut place, &mut context));
+                turn.leave(&mut place);
+            });
+            let awaits = in_a_thread(&turn, await_it);
+            drop(held);
+            gives_up.join().unwrap();
+            awaits.join().unwrap();
+            assert_eq!(*turn.try_take().unwrap(), 1);
+        });
     }
 }
