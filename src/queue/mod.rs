@@ -97,5 +97,10 @@ pub use self::error::{GetError, PutError, TaskDoneError};
 pub use self::handle::Queue;
 pub use self::iter::{IntoIter, Iter};
 
+#[cfg(any(test, fuzzing))]
+mod fuzz;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
+
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -254,3 +254,12 @@ proptest! {
         });
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn any_steps_and_scribbles_come_to_their_end(data in prop::collection::vec(prop_oneof![0..9_u8, any::<u8>()], 0..300)) {
+        watched(move || crate::queue::fuzz(&data));
+    }
+}
