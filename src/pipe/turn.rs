@@ -189,6 +189,13 @@ mod models {
 
     use super::*;
 
+    /// A model of three threads. Without a bound the largest of these takes three minutes, and finds no more.
+    fn of_three(model: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(model);
+    }
+
     /// Awaits the turn, and counts.
     fn await_it(turn: &Turn<u32>) {
         let mut place = Place::default();
@@ -207,7 +214,7 @@ mod models {
 
     #[test]
     fn loom_threads_that_wait_for_the_turn_have_it_one_after_the_other() {
-        loom::model(|| {
+        of_three(|| {
             let turn = Arc::new(Turn::default());
             let others = [(); 2].map(|()| in_a_thread(&turn, take_it));
             take_it(&turn);
@@ -218,7 +225,7 @@ mod models {
 
     #[test]
     fn loom_a_task_and_a_thread_wait_for_the_turn() {
-        loom::model(|| {
+        of_three(|| {
             let turn = Arc::new(Turn::default());
             let held = turn.try_take().unwrap();
             let others = [take_it, await_it].map(|what| in_a_thread(&turn, what));
@@ -230,7 +237,7 @@ mod models {
 
     #[test]
     fn loom_a_task_that_gives_up_costs_nobody_the_turn() {
-        loom::model(|| {
+        of_three(|| {
             let turn = Arc::new(Turn::default());
             let held = turn.try_take().unwrap();
             let gives_up = in_a_thread(&turn, |turn| {
