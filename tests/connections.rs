@@ -27,6 +27,7 @@ fn main() {
             a_forked_process_forgets_what_its_parent_sends,
             a_forked_process_that_drops_a_connection_leaves_its_parent_alone,
             a_forked_process_awaits_connections,
+            a_forked_process_awaits_with_a_time_limit,
         ]
     });
 }
@@ -243,4 +244,18 @@ fn a_process_and_a_connection_are_awaited_together() {
     assert_eq!(block_on(&mut waiting).unwrap(), [1]);
     drop(begun(pipe::wait_async(&[&here], None)));
     assert_eq!(process.join().unwrap(), Some(7));
+}
+
+fn a_forked_process_awaits_with_a_time_limit() {
+    let (_there, here) = pipe::one_way::<u8>().unwrap();
+    let ends = [here];
+    let soon = || {
+        let waiting = pipe::wait_async(&ends, Some(Duration::from_millis(1)));
+        assert!(block_on(waiting).unwrap().is_empty());
+    };
+    let long = begun(pipe::wait_async(&ends, Some(Duration::from_secs(3600))));
+    awaiting("the time limit of a process that was forked off");
+    assert_eq!(in_a_fork(soon), 0);
+    soon();
+    drop(long);
 }
