@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every interleaving of the small protocols: the token, the status page, promise and waiters.
+# Every interleaving of the small protocols: the token, the status page, promise and waiters, the turn at a connection.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -19,6 +19,11 @@ pub fn packets(data: &[u8]) {
     crate::pipe::fuzz(data);
 }
 
+/// The memory of a queue, written over by others.
+pub fn queue(data: &[u8]) {
+    crate::queue::fuzz(data);
+}
+
 /// Events to the scheduler, against its model.
 pub fn scheduler(data: &[u8]) {
     crate::scheduler::fuzz(data);
@@ -46,6 +51,7 @@ const TARGETS: &[Target] = &[
     ("frame", frame),
     ("message", message),
     ("packets", packets),
+    ("queue", queue),
     ("scheduler", scheduler),
     ("handshake", handshake),
     ("requests", requests),

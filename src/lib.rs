@@ -245,7 +245,7 @@
 //! |--|--|
 //! | `Pool` | [`ProcessPoolExecutor`] |
 //! | `Pipe` | [`pipe::<T>()`](fn@pipe), [`pipe::duplex`], [`pipe::one_way`]: two [connections](pipe::Connection) with types |
-//! | `connection.wait` | [`pipe::wait`](pipe::wait()) |
+//! | `connection.wait` | [`pipe::wait`](pipe::wait()), [`pipe::wait_async`] |
 //! | `Lock`, `RLock` | [`sync::Lock`], [`sync::RLock`], with guards. When an owner dies, the next one is [told](sync::LockError::OwnerDied) |
 //! | `Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`], with permits |
 //! | `Condition`, `Event`, `Barrier` | [`sync::Condition`], [`sync::Event`], [`sync::Barrier`] |

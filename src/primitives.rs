@@ -1,6 +1,6 @@
 //! Locks and atomics: the standard library's, or loom's when a model is checked.
 //!
-//! Only the modules whose races are given to loom (`future`, `page`, the reading token) take theirs
+//! Only the modules whose races are given to loom (`future`, `page`, the reading token, the turn of `pipe`) take theirs
 //! from here. `RUSTFLAGS="--cfg loom" cargo test --lib --release loom` runs the models.
 
 use std::sync::PoisonError;

@@ -5,9 +5,10 @@ mod support;
 use std::thread;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::executor::block_on;
-use procession::pipe::{self, Connection, RecvError, SendError, Sender};
-use support::awaiting;
+use procession::pipe::{self, Connection, RecvError, SendError, Sender, Waitable};
+use support::{awaiting, in_a_fork};
 
 fn main() {
     support::run(|| {
@@ -19,8 +20,14 @@ fn main() {
             ends_that_could_not_be_decoded_are_closed,
             a_future_that_is_dropped_leaves_nothing,
             thousands_are_waited_for,
+            a_process_and_a_connection_are_awaited_together,
             running_out_of_descriptors_is_an_error,
             sending_to_nobody_raises_no_signal,
+            long_messages_of_a_forked_process_and_its_parent_stay_whole,
+            a_forked_process_forgets_what_its_parent_sends,
+            a_forked_process_that_drops_a_connection_leaves_its_parent_alone,
+            a_forked_process_awaits_connections,
+            a_forked_process_awaits_with_a_time_limit,
         ]
     });
 }
@@ -154,4 +161,101 @@ fn sending_to_nobody_raises_no_signal() {
     assert!(block_on(one.send_async(&vec![1])).is_err());
     // SAFETY: as above.
     unsafe { libc::signal(libc::SIGPIPE, before) };
+}
+
+const LONG: usize = 2 << 20;
+
+/// What is polled once, so that it has begun.
+fn begun<F: Future + Unpin>(mut future: F) -> F {
+    assert!((&mut future).now_or_never().is_none());
+    future
+}
+
+fn long_messages_of_a_forked_process_and_its_parent_stay_whole() {
+    let (one, other) = procession::pipe::<Vec<u8>>().unwrap();
+    let message = vec![1; LONG];
+    let sending = begun(one.send_async(&message));
+    let receiver = thread::spawn(move || (other.recv().unwrap(), other.recv().unwrap()));
+    awaiting("a process that was forked off, and sends");
+    let code = in_a_fork(|| one.send(&vec![2; LONG]).unwrap());
+    assert_eq!(code, 0);
+    block_on(sending).unwrap();
+    awaiting("both messages");
+    let (first, second) = receiver.join().unwrap();
+    assert!(first == [2; LONG] && second == [1; LONG]);
+}
+
+fn a_forked_process_forgets_what_its_parent_sends() {
+    let (one, other) = procession::pipe::<Vec<u8>>().unwrap();
+    let message = vec![1; LONG];
+    let mut polled = begun(one.send_async(&message));
+    let code = in_a_fork(|| {
+        let answer = (&mut polled).now_or_never();
+        assert!(matches!(answer, Some(Err(SendError::System(_)))));
+    });
+    assert_eq!(code, 0);
+    let mut dropped = Some(polled);
+    assert_eq!(in_a_fork(|| drop(dropped.take())), 0);
+    let receiver = thread::spawn(move || other.recv().unwrap());
+    block_on(dropped.take().unwrap()).unwrap();
+    awaiting("the message");
+    assert!(receiver.join().unwrap() == [1; LONG]);
+}
+
+fn goes_through(one: &Connection<u8>, other: &Connection<u8>) {
+    block_on(async {
+        let receive = async { other.recv_async().await.unwrap() };
+        let send = async { one.send_async(&7).await.unwrap() };
+        assert_eq!(futures::join!(receive, send).0, 7);
+    });
+}
+
+fn a_forked_process_that_drops_a_connection_leaves_its_parent_alone() {
+    let (one, other) = procession::pipe::<u8>().unwrap();
+    goes_through(&one, &other);
+    let mut other = Some(other);
+    assert_eq!(in_a_fork(|| drop(other.take())), 0);
+    awaiting("a message");
+    goes_through(&one, &other.unwrap());
+}
+
+fn a_forked_process_awaits_connections() {
+    let (one, other) = procession::pipe::<u8>().unwrap();
+    goes_through(&one, &other);
+    awaiting("a process that was forked off, and awaits");
+    assert_eq!(in_a_fork(|| goes_through(&one, &other)), 0);
+    goes_through(&one, &other);
+}
+
+#[procession::task]
+fn receive_one(receiver: pipe::Receiver<u8>) -> Option<u8> {
+    receiver.recv().ok()
+}
+
+fn a_process_and_a_connection_are_awaited_together() {
+    let (ours, theirs) = pipe::one_way::<u8>().unwrap();
+    let (_never, here) = pipe::one_way::<u8>().unwrap();
+    let process = procession::Process::spawn(receive_one, theirs).unwrap();
+    let all: [&(dyn Waitable + Sync); 2] = [&here, &process];
+    let mut waiting = begun(pipe::wait_async(&all, None));
+    assert_eq!(in_a_fork(|| drop(pipe::wait_async(&all, None))), 0);
+    ours.send(&7).unwrap();
+    awaiting("the process to end");
+    assert_eq!(block_on(&mut waiting).unwrap(), [1]);
+    drop(begun(pipe::wait_async(&[&here], None)));
+    assert_eq!(process.join().unwrap(), Some(7));
+}
+
+fn a_forked_process_awaits_with_a_time_limit() {
+    let (_there, here) = pipe::one_way::<u8>().unwrap();
+    let ends = [here];
+    let soon = || {
+        let waiting = pipe::wait_async(&ends, Some(Duration::from_millis(1)));
+        assert!(block_on(waiting).unwrap().is_empty());
+    };
+    let long = begun(pipe::wait_async(&ends, Some(Duration::from_secs(3600))));
+    awaiting("the time limit of a process that was forked off");
+    assert_eq!(in_a_fork(soon), 0);
+    soon();
+    drop(long);
 }

@@ -5,6 +5,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::executor::block_on;
 use procession::queue::GetError;
 use procession::{Failure, ProcessPoolExecutor, Queue, TaskError};
@@ -21,8 +22,12 @@ fn main() {
             a_line_of_processes_loses_nothing,
             what_waits_in_another_process_is_woken,
             one_that_is_killed_loses_what_it_held,
+            one_that_is_stopped_while_it_waits_keeps_nobody_from_an_item,
+            one_that_is_stopped_while_it_waits_keeps_nobody_from_room,
+            a_last_try_is_made_when_the_time_is_over,
             large_items_go_through,
             an_item_is_awaited_from_another_process,
+            a_forked_process_awaits_an_item_and_room,
         ]
     });
 }
@@ -240,6 +245,107 @@ fn one_that_is_killed_loses_what_it_held() {
 }
 
 #[procession::task]
+fn get_one(pids: Queue<u32>, queue: Queue<u64>) -> Result<u64, Failure> {
+    pids.put(std::process::id())
+        .map_err(|error| error.without_value())?;
+    Ok(queue.get()?)
+}
+
+#[procession::task]
+fn put_one(pids: Queue<u32>, queue: Queue<u64>, item: u64) -> Result<(), Failure> {
+    pids.put(std::process::id())
+        .map_err(|error| error.without_value())?;
+    queue.put(item).map_err(|error| error.without_value())?;
+    Ok(())
+}
+
+/// Until the main thread of a process sleeps on a word of memory: here, until it waits at a queue.
+fn until_it_sleeps(pid: u32) {
+    support::until("it to sleep", || {
+        std::fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|at| at.contains("futex"))
+    });
+}
+
+fn stop(pid: u32) {
+    support::signal(pid, libc::SIGSTOP);
+    support::until("it to stop", || support::state_of(pid) == Some('T'));
+}
+
+fn one_that_is_stopped_while_it_waits_keeps_nobody_from_an_item() {
+    let (pids, queue) = (Queue::unbounded().unwrap(), Queue::unbounded().unwrap());
+    let pool = pool(2);
+    let first = pool.submit(get_one, (pids.clone(), queue.clone())).unwrap();
+    let stopped = pids.get().unwrap();
+    until_it_sleeps(stopped);
+    stop(stopped);
+    let second = pool.submit(get_one, (pids.clone(), queue.clone())).unwrap();
+    until_it_sleeps(pids.get().unwrap());
+    queue.put(1).unwrap();
+    support::awaiting("the one that runs");
+    assert_eq!(second.wait().unwrap().unwrap(), 1);
+    assert!(matches!(
+        queue.get_timeout(Duration::from_millis(1)),
+        Err(GetError::Empty)
+    ));
+    queue.put(2).unwrap();
+    assert_eq!(queue.get().unwrap(), 2);
+    queue.put(3).unwrap();
+    support::signal(stopped, libc::SIGCONT);
+    support::awaiting("the one that was stopped");
+    assert_eq!(first.wait().unwrap().unwrap(), 3);
+}
+
+fn one_that_is_stopped_while_it_waits_keeps_nobody_from_room() {
+    let (pids, queue) = (Queue::unbounded().unwrap(), Queue::bounded(1).unwrap());
+    queue.put(0).unwrap();
+    let pool = pool(2);
+    let first = pool
+        .submit(put_one, (pids.clone(), queue.clone(), 1))
+        .unwrap();
+    let stopped = pids.get().unwrap();
+    until_it_sleeps(stopped);
+    stop(stopped);
+    let second = pool
+        .submit(put_one, (pids.clone(), queue.clone(), 2))
+        .unwrap();
+    until_it_sleeps(pids.get().unwrap());
+    assert_eq!(queue.get().unwrap(), 0);
+    support::awaiting("the one that runs");
+    second.wait().unwrap().unwrap();
+    assert_eq!(queue.get().unwrap(), 2);
+    support::signal(stopped, libc::SIGCONT);
+    support::awaiting("the one that was stopped");
+    first.wait().unwrap().unwrap();
+    assert_eq!(queue.get().unwrap(), 1);
+}
+
+/// Somebody waits, is stopped, and something comes: whoever has a time limit gets it, or puts it.
+fn a_last_try_is_made_when_the_time_is_over() {
+    let (pids, queue) = (Queue::unbounded().unwrap(), Queue::bounded(1).unwrap());
+    let pool = pool(1);
+    let first = pool.submit(get_one, (pids.clone(), queue.clone())).unwrap();
+    let stopped = pids.get().unwrap();
+    until_it_sleeps(stopped);
+    stop(stopped);
+    let sleepers = || {
+        let threads = support::threads();
+        let sleep = threads.iter().filter(|thread| thread.sleeps_in("futex"));
+        sleep.count()
+    };
+    let before = sleepers();
+    let waiter = std::thread::spawn({
+        let queue = queue.clone();
+        move || queue.get_timeout(Duration::from_millis(500))
+    });
+    support::until("the thread to sleep", || sleepers() > before);
+    queue.put(1).unwrap();
+    assert_eq!(waiter.join().unwrap().unwrap(), 1);
+    queue.put(2).unwrap();
+    support::signal(stopped, libc::SIGCONT);
+    assert_eq!(first.wait().unwrap().unwrap(), 2);
+}
+
+#[procession::task]
 fn reverse(from: Queue<Vec<u8>>, to: Queue<Vec<u8>>) -> Result<(), Failure> {
     for item in &from {
         let mut item = item?;
@@ -273,4 +379,34 @@ fn an_item_is_awaited_from_another_process() {
     }
     putter.wait().unwrap().unwrap();
     drop(queue);
+}
+
+/// Both have to wait first.
+fn awaits(queue: &Queue<u64>) {
+    block_on(async {
+        let get = async { queue.get_async().await.unwrap() };
+        let put = async { queue.put_async(7).await.unwrap() };
+        assert_eq!(futures::join!(get, put).0, 7);
+        queue.put_async(8).await.unwrap();
+        let put = async { queue.put_async(9).await.unwrap() };
+        let get = async { queue.get_async().await.unwrap() };
+        assert_eq!(futures::join!(put, get).1, 8);
+        assert_eq!(queue.get_async().await.unwrap(), 9);
+    });
+}
+
+fn a_forked_process_awaits_an_item_and_room() {
+    let queue = Queue::bounded(1).unwrap();
+    awaits(&queue);
+    let mut waits = Some(Box::pin(queue.get_async()));
+    assert!(waits.as_mut().unwrap().now_or_never().is_none());
+    support::awaiting("a process that was forked off, and awaits");
+    let code = support::in_a_fork(|| {
+        awaits(&queue);
+        drop(waits.take());
+    });
+    assert_eq!(code, 0);
+    queue.put(1).unwrap();
+    assert_eq!(block_on(waits.unwrap()).unwrap(), 1);
+    awaits(&queue);
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem;
+use std::process;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -17,7 +18,7 @@ use super::contain::contain;
 static TIMERS: Mutex<Timers> = Mutex::new(Timers {
     wakers: BTreeMap::new(),
     next_number: 0,
-    is_running: false,
+    runs_in: 0,
 });
 /// Notified when the earliest entry may be another one.
 static CHANGED: Condvar = Condvar::new();
@@ -25,9 +26,9 @@ static CHANGED: Condvar = Condvar::new();
 struct Timers {
     wakers: BTreeMap<Key, Waker>,
     next_number: u64,
-    /// Whether the thread is there. It says that it goes under the same lock under which it finds
-    /// nothing to do, so that no entry is left without it.
-    is_running: bool,
+    /// The process whose thread is there, or zero. It says that it goes under the same lock under which it finds
+    /// nothing to do, so that no entry is left without it. A process that was forked off has the list and not the thread.
+    runs_in: u32,
 }
 
 type Key = (Instant, u64);
@@ -53,9 +54,11 @@ impl Timer {
         }
         let waker = context.waker().clone();
         let mut timers = lock();
-        if !timers.is_running {
+        if timers.runs_in != process::id() {
+            // Those of the process that this one was forked off from, if any; its runtime, whose code they are, does not run here.
+            mem::forget(mem::take(&mut timers.wakers));
             match start() {
-                Ok(()) => timers.is_running = true,
+                Ok(()) => timers.runs_in = process::id(),
                 Err(_) => {
                     drop(timers);
                     // The system has no thread for us now. Being polled again and again until it has
@@ -113,7 +116,7 @@ fn run() {
     loop {
         let now = Instant::now();
         let Some((&(earliest, _), _)) = timers.wakers.first_key_value() else {
-            timers.is_running = false;
+            timers.runs_in = 0;
             return;
         };
         let left = earliest.saturating_duration_since(now);

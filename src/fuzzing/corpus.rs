@@ -86,6 +86,9 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     for (name, bytes) in crate::manager::fuzz::request_seeds() {
         seeds.push(("requests", name, bytes));
     }
+    for (name, steps) in queue_seeds() {
+        seeds.push(("queue", name, steps.concat()));
+    }
     // The scheduler reads events out of plain bytes: nothing, the same event again and again, and
     // some of each.
     seeds.push(("scheduler", "nothing", vec![0]));
@@ -160,6 +163,89 @@ fn packet_seeds() -> Vec<(&'static str, u8, Vec<Packet>)> {
         ),
         ("long", 5, vec![long, rest, small]),
         ("of-another-version", 4, vec![unknown]),
+    ]
+}
+
+/// Name, and steps, the first of which chooses what the queue is.
+fn queue_seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let put = |len: u16| [&[0][..], &len.to_le_bytes()].concat();
+    let get = || vec![1];
+    let word = |side, word, value: u64| [&[2, side, word][..], &value.to_le_bytes()].concat();
+    let page = |side, word, value: u64| [&[3, side, word][..], &value.to_le_bytes()].concat();
+    let ring = |power, bytes: &[u8]| [&[4, power, 0, 0, bytes.len() as u8][..], bytes].concat();
+    let (close, done, attach) = (vec![5], vec![6], vec![7]);
+    let rings = (0..8).map(|_| put(20_000)).chain((0..8).map(|_| get()));
+    let config = [(0, 1), (1, 2), (2, u64::MAX), (3, 1 << 41), (3, 1 << 20)];
+    let configs = config.map(|(at, value)| [page(0, at, value), attach.clone()].concat());
+    vec![
+        (
+            "plain",
+            vec![
+                vec![2],
+                put(3),
+                put(0),
+                get(),
+                done.clone(),
+                put(9),
+                put(9),
+                put(9),
+                get(),
+            ],
+        ),
+        ("grows", [vec![1]].into_iter().chain(rings).collect()),
+        (
+            "full",
+            vec![vec![0], put(600), put(600), get(), put(600), put(5_000)],
+        ),
+        (
+            "closed",
+            vec![vec![3], put(5), put(5), close, get(), get(), put(5)],
+        ),
+        (
+            "attached",
+            vec![vec![3], put(5), attach.clone(), get(), done],
+        ),
+        (
+            "of-another-kind",
+            [vec![1]].into_iter().chain(configs).collect(),
+        ),
+        (
+            "count-too-high",
+            vec![vec![1], put(5), word(0, 0, u64::MAX), get(), put(5), get()],
+        ),
+        (
+            "place-elsewhere",
+            vec![
+                vec![1],
+                put(5),
+                word(1, 1, 77),
+                get(),
+                word(0, 2, 1 << 63),
+                put(40_000),
+            ],
+        ),
+        (
+            "ring-of-another-size",
+            vec![
+                vec![1],
+                put(5),
+                word(0, 3, 19),
+                get(),
+                word(0, 3, 17),
+                put(60_000),
+            ],
+        ),
+        (
+            "item-too-long",
+            vec![
+                vec![1],
+                put(5),
+                ring(0, &[255; 8]),
+                get(),
+                ring(0, &[0, 0, 1]),
+                get(),
+            ],
+        ),
     ]
 }
 

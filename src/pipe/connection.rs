@@ -117,7 +117,7 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     /// Sends a value if there is room for all of it now, and says [`SendError::Full`] if not.
     ///
     /// A message longer than the connection holds finds room only while somebody receives it meanwhile:
-    /// [`send_timeout`](Self::send_timeout) is for those.
+    /// [`send_timeout`](Self::send_timeout) is for those. It never waits, and takes time in proportion to the message.
     ///
     /// ```
     /// use procession::pipe::SendError;

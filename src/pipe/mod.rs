@@ -14,7 +14,7 @@
 //! ```
 //!
 //! [`duplex::<A, B>()`](duplex) has a type for each direction, and [`one_way`] has one direction. Raw bytes go beside
-//! values. [`wait`](wait()) waits for several connections. Everything can be awaited, too. This is Python's
+//! values. [`wait`](wait()) waits for several connections, and [`wait_async`] awaits them. Everything can be awaited, too. This is Python's
 //! [`multiprocessing.Pipe`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Pipe) and
 //! [`Connection`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.connection.Connection), with types.
 //!
@@ -74,6 +74,7 @@ mod sending;
 mod travel;
 mod turn;
 pub(crate) mod wait;
+mod waiting;
 
 #[cfg(any(test, fuzzing))]
 mod fuzz;
@@ -91,3 +92,4 @@ pub use open::{Nothing, Receiver, Sender, duplex, one_way, pipe};
 pub use receiving::Receiving;
 pub use sending::Sending;
 pub use wait::{Waitable, wait};
+pub use waiting::{WaitAsync, wait_async};

@@ -3,6 +3,9 @@
 //! It is started when a connection is first awaited, sleeps in `epoll_wait` while nothing happens, and
 //! ends with the last connection that was ever awaited. Blocking calls have nothing to do with it.
 //!
+//! A process that is forked off has a copy of the list, and not the thread; but what it did to the list would be done to that of its parent,
+//! since the system's half of it is one for both. So it leaves that alone, and makes one of its own when it awaits something.
+//!
 //! Nobody misses anything: whoever finds that there is nothing to receive (no room to send) enters the list and *then*
 //! arms the descriptor, under the list's lock; an armed descriptor fires also for what is there already.
 
@@ -17,7 +20,7 @@ use std::thread;
 
 use crate::future::contain::contain;
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Poller, Ready, fork_of};
+use crate::sys::{Home, Poller, Ready, fork_of};
 use crate::wire::Handle;
 
 static REACTOR: Mutex<Weak<Reactor>> = Mutex::new(Weak::new());
@@ -33,6 +36,8 @@ struct Shared {
     next_key: AtomicU64,
     /// The thread is to end, or has ended.
     is_over: AtomicBool,
+    /// Whose thread it is.
+    home: Home,
 }
 
 /// Who awaits one descriptor.
@@ -41,10 +46,12 @@ struct Waiting(Mutex<Wakers>);
 
 #[derive(Debug, Default)]
 struct Wakers {
-    next_place: u64,
     /// Each by the number of its [`Seat`], with what it waits for.
     entries: Vec<(u64, For, Waker)>,
 }
+
+/// Of seats at any descriptor: one that was taken before a fork is no other's afterwards.
+static NEXT_SEAT: AtomicU64 = AtomicU64::new(0);
 
 /// What is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +110,9 @@ impl Watch {
     pub(crate) fn wake(&self, seat: &mut Seat, awaited: For, waker: Waker) -> io::Result<()> {
         let shared = &self.reactor.0;
         let mut wakers = lock(&self.waiting.0);
-        wakers.next_place += 1;
-        let number = *seat.0.get_or_insert(wakers.next_place);
+        let number = seat.0;
+        let number = number.unwrap_or_else(|| NEXT_SEAT.fetch_add(1, Ordering::Relaxed));
+        seat.0 = Some(number);
         let replaced = wakers.take(number);
         wakers.entries.push((number, awaited, waker));
         let armed = self.arm(&wakers);
@@ -142,6 +150,11 @@ impl Watch {
         drop(left);
     }
 
+    /// Whether it is that of the process from which this one was forked off.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.reactor.0.home.is_elsewhere()
+    }
+
     /// How many tasks are on the list.
     #[cfg(all(test, not(loom)))]
     pub(super) fn waiting(&self) -> usize {
@@ -167,6 +180,9 @@ impl Wakers {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        if self.is_elsewhere() {
+            return;
+        }
         let shared = &self.reactor.0;
         match &self.descriptor {
             Watched::Shared(socket) => shared.poller.remove(socket),
@@ -192,6 +208,7 @@ impl Reactor {
         let mut known = lock(&REACTOR);
         if let Some(reactor) = known.upgrade()
             && !reactor.0.is_over.load(Ordering::SeqCst)
+            && !reactor.0.home.is_elsewhere()
         {
             return Ok(reactor);
         }
@@ -200,6 +217,7 @@ impl Reactor {
             waiting: Mutex::default(),
             next_key: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            home: Home::here(),
         });
         let of_thread = shared.clone();
         thread::Builder::new()
@@ -213,6 +231,9 @@ impl Reactor {
 
 impl Drop for Reactor {
     fn drop(&mut self) {
+        if self.0.home.is_elsewhere() {
+            return;
+        }
         self.0.is_over.store(true, Ordering::SeqCst);
         self.0.poller.notify();
     }

@@ -17,12 +17,12 @@ use std::task::{Context, Poll};
 use serde::de::DeserializeOwned;
 
 use super::assembler::{Assembler, Came, Step};
-use super::end::{End, Patience};
+use super::end::{End, PACKETS_IN_A_POLL, Patience};
 use super::error::RecvError;
 use super::packet::{HEADER_LEN, MAX_PART};
 use super::reactor::{For, Seat};
 use super::turn::{Place, Taken};
-use crate::sys::{has_ended, receive_packet, wait_for};
+use crate::sys::{has_ended, readable, receive_packet, wait_for};
 use crate::wire::{self, Carried, Handles};
 
 type Incoming = Assembler<Arc<Carried>>;
@@ -30,6 +30,31 @@ type Incoming = Assembler<Arc<Carried>>;
 thread_local! {
     /// Where packets go that are no part of a long message. Each thread has one, not each connection.
     static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// How long packets are taken of which none makes a message whole, though others come all the time.
+#[derive(Clone, Copy)]
+enum Take {
+    /// As long as there is time; then those that are there.
+    InTime(Patience),
+    /// So many.
+    AtMost(usize),
+}
+
+/// What taking packets has made.
+enum Took {
+    Step(Step<Arc<Carried>>),
+    /// There are none, or the time is up.
+    Nothing,
+    /// Those that were to be taken made nothing whole, and there may be more.
+    Enough,
+}
+
+/// What a call that receives has got.
+enum Got<R> {
+    Message(R),
+    Nothing,
+    Enough,
 }
 
 /// A message, whole.
@@ -84,24 +109,27 @@ impl End {
             Patience::Never => self.receiving.try_take(),
             _ => self.receiving.take(patience.deadline()),
         };
-        match turn {
-            Some(turn) => self.receive_in_turn(turn, patience, finish),
-            None => Ok(None),
-        }
+        let Some(turn) = turn else { return Ok(None) };
+        Ok(
+            match self.receive_in_turn(turn, Take::InTime(patience), finish)? {
+                Got::Message(message) => Some(message),
+                Got::Nothing | Got::Enough => None,
+            },
+        )
     }
 
     fn receive_in_turn<R>(
         &self,
         mut turn: Taken<'_, Incoming>,
-        patience: Patience,
+        take: Take,
         finish: impl FnOnce(Message<'_>) -> Result<R, RecvError>,
-    ) -> Result<Option<R>, RecvError> {
+    ) -> Result<Got<R>, RecvError> {
         let scratch = SCRATCH.take();
         let mut scratch = scratch.unwrap_or_else(|| vec![0; MAX_PART].into_boxed_slice());
-        let step = self.next_message(&mut turn, &mut scratch, patience);
+        let took = self.next_message(&mut turn, &mut scratch, take);
         drop(turn);
-        let received = match step {
-            Ok(Some(Step::Small {
+        let received = match took {
+            Ok(Took::Step(Step::Small {
                 len,
                 is_bytes,
                 handles,
@@ -110,8 +138,8 @@ impl End {
                 is_bytes,
                 handles: Handles::new(handles),
             })
-            .map(Some),
-            Ok(Some(Step::Large {
+            .map(Got::Message),
+            Ok(Took::Step(Step::Large {
                 payload,
                 is_bytes,
                 handles,
@@ -120,9 +148,10 @@ impl End {
                 is_bytes,
                 handles: Handles::new(handles),
             })
-            .map(Some),
-            Ok(Some(Step::Failed(error))) => Err(error),
-            Ok(Some(Step::More) | None) => Ok(None),
+            .map(Got::Message),
+            Ok(Took::Step(Step::Failed(error))) => Err(error),
+            Ok(Took::Step(Step::More) | Took::Enough) => Ok(Got::Enough),
+            Ok(Took::Nothing) => Ok(Got::Nothing),
             Err(error) => Err(error.into()),
         };
         SCRATCH.set(Some(scratch));
@@ -134,20 +163,51 @@ impl End {
         &self,
         incoming: &mut Incoming,
         scratch: &mut [u8],
-        patience: Patience,
-    ) -> io::Result<Option<Step<Arc<Carried>>>> {
+        take: Take,
+    ) -> io::Result<Took> {
+        let patience = match take {
+            Take::InTime(patience) => patience,
+            Take::AtMost(_) => Patience::Never,
+        };
+        let mut count = 0;
         loop {
             match self.next_packet(incoming, scratch, patience == Patience::Forever) {
-                Ok(Step::More) => {}
-                Ok(step) => return Ok(Some(step)),
+                Ok(Step::More) => count += 1,
+                Ok(step) => return Ok(Took::Step(step)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if patience == Patience::Never || !self.wait_readable(patience)? {
-                        return Ok(None);
+                        return Ok(Took::Nothing);
                     }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let is_last = match take {
+                Take::InTime(patience) => patience == Patience::Never || patience.is_over(),
+                Take::AtMost(most) if count >= most => return Ok(Took::Enough),
+                Take::AtMost(_) => false,
+            };
+            if is_last {
+                return self.take_what_is_there(incoming, scratch);
+            }
+        }
+    }
+
+    /// Takes the packets that are there by now, however many come meanwhile.
+    fn take_what_is_there(&self, incoming: &mut Incoming, scratch: &mut [u8]) -> io::Result<Took> {
+        let mut left = readable(self.as_fd());
+        while left > 0 {
+            match self.take_packet(incoming, scratch, false) {
+                // At least a header: what is shorter is an error, which is told at once.
+                Ok((Step::More, len)) => left = left.saturating_sub(len.max(1)),
+                Ok((step, _)) => return Ok(Took::Step(step)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Took::Nothing);
                 }
                 Err(error) => return Err(error),
             }
         }
+        Ok(Took::Enough)
     }
 
     pub(super) fn next_packet(
@@ -156,6 +216,17 @@ impl End {
         scratch: &mut [u8],
         waits: bool,
     ) -> io::Result<Step<Arc<Carried>>> {
+        self.take_packet(incoming, scratch, waits)
+            .map(|(step, _)| step)
+    }
+
+    /// The same, and how long the packet was.
+    fn take_packet(
+        &self,
+        incoming: &mut Incoming,
+        scratch: &mut [u8],
+        waits: bool,
+    ) -> io::Result<(Step<Arc<Carried>>, usize)> {
         let mut head = [0; HEADER_LEN];
         let room = incoming.room();
         let spill = MAX_PART - room.len();
@@ -166,17 +237,15 @@ impl End {
         ];
         let packet = receive_packet(self.as_fd(), &mut buffers, waits)?;
         if packet.len == 0 && packet.descriptors.is_empty() && has_ended(self.as_fd()) {
-            return Ok(Step::Failed(incoming.end()));
+            return Ok((Step::Failed(incoming.end()), 0));
         }
         let Some(len) = packet.len.checked_sub(HEADER_LEN) else {
-            return Ok(Step::Failed(RecvError::Malformed(
-                "it is shorter than a header",
-            )));
+            let failed = RecvError::Malformed("it is shorter than a header");
+            return Ok((Step::Failed(failed), packet.len));
         };
         if packet.is_cut {
-            return Ok(Step::Failed(RecvError::Malformed(
-                "it is longer than any packet",
-            )));
+            let failed = RecvError::Malformed("it is longer than any packet");
+            return Ok((Step::Failed(failed), packet.len));
         }
         let came = Came {
             head: &head,
@@ -189,7 +258,7 @@ impl End {
                 .collect(),
             has_lost_handles: packet.has_lost_descriptors,
         };
-        Ok(incoming.accept(came, self.max_message()))
+        Ok((incoming.accept(came, self.max_message()), packet.len))
     }
 
     /// Waits until something can be received, or nothing ever will; false when the time is up first.
@@ -253,11 +322,14 @@ impl End {
         let Poll::Ready(turn) = self.receiving.poll_take(&mut waits.place, context) else {
             return Poll::Pending;
         };
-        if let Some(received) = self
-            .receive_in_turn(turn, Patience::Never, finish)
-            .transpose()
-        {
-            return Poll::Ready(received);
+        match self.receive_in_turn(turn, Take::AtMost(PACKETS_IN_A_POLL), finish) {
+            Ok(Got::Message(message)) => return Poll::Ready(Ok(message)),
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(Got::Enough) => {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Ok(Got::Nothing) => {}
         }
         let waker = context.waker().clone();
         let watched = self

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -16,12 +17,13 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::end::{End, OWED, Patience};
+use super::end::{End, PACKETS_IN_A_POLL, Patience};
 use super::error::SendError;
 use super::packet::{ABANDONED, BYTES, FIRST, Header, LAST, Tag};
 use super::reactor::{For, Seat};
 use super::turn::{Place, Taken};
-use crate::sys::{MAX_BESIDE, send_packet, wait_for_room_until};
+use crate::primitives::plain::lock;
+use crate::sys::{Home, MAX_BESIDE, send_packet, wait_for_room_until};
 use crate::wire::{self, Handles};
 
 /// A message on its way.
@@ -30,6 +32,8 @@ pub(super) struct Outgoing<'a> {
     handles: Handles,
     flags: u8,
     tag: Tag,
+    /// The process that sends it: one that is forked off meanwhile has a copy.
+    home: Home,
     /// How much of it the socket has.
     sent: usize,
     handles_sent: usize,
@@ -58,6 +62,7 @@ impl<'a> Outgoing<'a> {
             handles,
             flags,
             tag: Tag::default(),
+            home: Home::here(),
             sent: 0,
             handles_sent: 0,
             has_begun: false,
@@ -108,7 +113,8 @@ impl End {
         self.tell_what_is_owed();
         while !message.is_done {
             match self.send_next(message, patience == Patience::Forever) {
-                Ok(()) => {}
+                Ok(()) if message.is_done || !patience.is_over() => {}
+                Ok(()) => return Err(SendError::Full),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if patience == Patience::Never
                         || !wait_for_room_until(self.as_fd(), patience.deadline())?
@@ -120,6 +126,22 @@ impl End {
             }
         }
         Ok(())
+    }
+
+    /// Sends what finds room, as much as is done in one poll; says whether there may be room for more.
+    fn send_some(&self, message: &mut Outgoing<'_>) -> Result<bool, SendError> {
+        self.tell_what_is_owed();
+        for _ in 0..PACKETS_IN_A_POLL {
+            if message.is_done {
+                break;
+            }
+            match self.send_next(message, false) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
     }
 
     /// Sends the next packet of a message.
@@ -164,16 +186,26 @@ impl End {
     fn next_tag(&self, count: &mut u32) -> Tag {
         *count = count.wrapping_add(1);
         Tag {
-            sender: self.tag.sender,
+            sender: self.sender(),
             number: self.tag.number.wrapping_add(*count),
         }
     }
 
+    /// A number for all that this process sends through this copy of the end.
+    fn sender(&self) -> u32 {
+        if !self.home.is_elsewhere() {
+            return self.tag.sender;
+        }
+        // Another one in each process that was forked off, since the factor is odd.
+        self.tag.sender ^ std::process::id().wrapping_mul(0x9e37_79b1)
+    }
+
     /// Has the receiver told that nothing more comes of a message, if anything has gone out of it.
     fn abandon(&self, message: &Outgoing<'_>) {
-        if message.has_begun && !message.is_done {
-            let owed = OWED | u64::from(message.tag.number);
-            self.owed.store(owed, Ordering::Relaxed);
+        if message.has_begun && !message.is_done && !message.home.is_elsewhere() {
+            let owed = (message.home, message.tag);
+            *lock(&self.owed) = Some(owed);
+            self.owes.store(true, Ordering::Relaxed);
             self.tell_what_is_owed();
         }
     }
@@ -181,28 +213,24 @@ impl End {
     /// Tells the receiver to forget a message that was given up. Where there is no room for that, it is tried again before
     /// the next message; the next long one says the same by itself.
     pub(super) fn tell_what_is_owed(&self) {
-        if self.owed.load(Ordering::Relaxed) == 0 {
+        if !self.owes.load(Ordering::Relaxed) {
             return;
         }
-        let owed = self.owed.swap(0, Ordering::Relaxed);
-        if owed == 0 {
-            return;
+        let mut owed = lock(&self.owed);
+        let Some((home, tag)) = *owed else { return };
+        if !home.is_elsewhere() {
+            let header = Header {
+                tag,
+                flags: ABANDONED,
+                ..Header::default()
+            };
+            let told = send_packet(self.as_fd(), &[IoSlice::new(&header.encode())], &[], false);
+            if told.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                return;
+            }
         }
-        let header = Header {
-            tag: Tag {
-                sender: self.tag.sender,
-                number: owed as u32,
-            },
-            flags: ABANDONED,
-            ..Header::default()
-        };
-        let told = send_packet(self.as_fd(), &[IoSlice::new(&header.encode())], &[], false);
-        if told.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            // Unless somebody else owes something newer by now.
-            let _ = self
-                .owed
-                .compare_exchange(0, owed, Ordering::Relaxed, Ordering::Relaxed);
-        }
+        *owed = None;
+        self.owes.store(false, Ordering::Relaxed);
     }
 }
 
@@ -242,6 +270,17 @@ impl<'a> Sending<'a> {
     }
 }
 
+impl Sending<'_> {
+    /// It is over. The receiver is told while this has the turn.
+    fn fail(&mut self, error: SendError) -> SendError {
+        if let Ok(message) = mem::replace(&mut self.message, Err(None)) {
+            self.end.abandon(&message);
+        }
+        self.turn = None;
+        error
+    }
+}
+
 impl Future for Sending<'_> {
     type Output = Result<(), SendError>;
 
@@ -257,6 +296,11 @@ impl Future for Sending<'_> {
                     .map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
             }
         };
+        if message.has_begun && !message.is_done && message.home.is_elsewhere() {
+            let forked =
+                "a message that another process is sending, from which this one was forked off";
+            return Poll::Ready(Err(this.fail(io::Error::other(forked).into())));
+        }
         if this.turn.is_none() && !message.is_done && !end.is_one_packet(message) {
             let Poll::Ready(mut turn) = end.sending.poll_take(&mut this.place, context) else {
                 return Poll::Pending;
@@ -264,26 +308,26 @@ impl Future for Sending<'_> {
             message.tag = end.next_tag(&mut turn);
             this.turn = Some(turn);
         }
-        match end.send_all(message, Patience::Never) {
-            Ok(()) => {
+        match end.send_some(message) {
+            Ok(_) if message.is_done => {
                 this.turn = None;
                 Poll::Ready(Ok(()))
             }
-            Err(SendError::Full) => {
+            Ok(true) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(false) => {
                 let waker = context.waker().clone();
                 let watched = end
                     .watch()
                     .and_then(|watch| watch.wake(&mut this.seat, For::Room, waker));
                 match watched {
                     Ok(()) => Poll::Pending,
-                    Err(error) => Poll::Ready(Err(error.into())),
+                    Err(error) => Poll::Ready(Err(this.fail(error.into()))),
                 }
             }
-            Err(error) => {
-                this.turn = None;
-                this.message = Err(None);
-                Poll::Ready(Err(error))
-            }
+            Err(error) => Poll::Ready(Err(this.fail(error))),
         }
     }
 }

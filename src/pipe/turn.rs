@@ -2,6 +2,8 @@
 //!
 //! Whoever reads holds one while it sleeps in the system, perhaps for ever: so whoever waits behind
 //! must be able to give up.
+//!
+//! A process that is forked off while somebody has the turn has a copy of it, but not of the thread: there it is free.
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
@@ -10,7 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::future::contain::contain;
-use crate::primitives::plain::{Condvar, Mutex, MutexGuard, lock};
+use crate::primitives::{Condvar, Mutex, MutexGuard, lock};
+use crate::sys::Home;
 
 #[derive(Debug, Default)]
 pub(super) struct Turn<T> {
@@ -20,7 +23,8 @@ pub(super) struct Turn<T> {
 
 #[derive(Debug, Default)]
 struct State<T> {
-    is_taken: bool,
+    /// By somebody of that process.
+    taken: Option<Home>,
     /// What the turn is about, while nobody has it.
     value: T,
     /// Threads that wait.
@@ -40,6 +44,7 @@ pub(super) struct Place(Option<u64>);
 pub(super) struct Taken<'a, T: Default> {
     turn: &'a Turn<T>,
     value: T,
+    home: Home,
 }
 
 impl<T: Default> Turn<T> {
@@ -108,9 +113,15 @@ impl<T: Default> Turn<T> {
     }
 
     fn claim(&self, state: &mut State<T>) -> Option<Taken<'_, T>> {
-        (!mem::replace(&mut state.is_taken, true)).then(|| Taken {
+        if state.taken.is_some_and(|home| !home.is_elsewhere()) {
+            return None;
+        }
+        let home = Home::here();
+        state.taken = Some(home);
+        Some(Taken {
             turn: self,
             value: mem::take(&mut state.value),
+            home,
         })
     }
 
@@ -134,9 +145,12 @@ impl<T: Default> Turn<T> {
 
 impl<T: Default> Drop for Taken<'_, T> {
     fn drop(&mut self) {
+        if self.home.is_elsewhere() {
+            return;
+        }
         let mut state = lock(&self.turn.state);
         state.value = mem::take(&mut self.value);
-        state.is_taken = false;
+        state.taken = None;
         let wakers = mem::take(&mut state.wakers);
         let has_sleepers = state.sleepers > 0;
         drop(state);
@@ -161,5 +175,82 @@ impl<T: Default> Deref for Taken<'_, T> {
 impl<T: Default> DerefMut for Taken<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
+    }
+}
+
+/// `RUSTFLAGS="--cfg loom" cargo test --lib --release loom` runs these.
+#[cfg(all(test, loom))]
+mod models {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::*;
+
+    /// A model of three threads. Without a bound the largest of these takes three minutes, and finds no more.
+    fn of_three(model: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(model);
+    }
+
+    /// Awaits the turn, and counts.
+    fn await_it(turn: &Turn<u32>) {
+        let mut place = Place::default();
+        *block_on(poll_fn(|context| turn.poll_take(&mut place, context))) += 1;
+        turn.leave(&mut place);
+    }
+
+    fn in_a_thread(turn: &Arc<Turn<u32>>, what: fn(&Turn<u32>)) -> thread::JoinHandle<()> {
+        let turn = turn.clone();
+        thread::spawn(move || what(&turn))
+    }
+
+    fn take_it(turn: &Turn<u32>) {
+        *turn.take(None).unwrap() += 1;
+    }
+
+    #[test]
+    fn loom_threads_that_wait_for_the_turn_have_it_one_after_the_other() {
+        of_three(|| {
+            let turn = Arc::new(Turn::default());
+            let others = [(); 2].map(|()| in_a_thread(&turn, take_it));
+            take_it(&turn);
+            others.into_iter().for_each(|other| other.join().unwrap());
+            assert_eq!(*turn.try_take().unwrap(), 3);
+        });
+    }
+
+    #[test]
+    fn loom_a_task_and_a_thread_wait_for_the_turn() {
+        of_three(|| {
+            let turn = Arc::new(Turn::default());
+            let held = turn.try_take().unwrap();
+            let others = [take_it, await_it].map(|what| in_a_thread(&turn, what));
+            drop(held);
+            others.into_iter().for_each(|other| other.join().unwrap());
+            assert_eq!(*turn.try_take().unwrap(), 2);
+        });
+    }
+
+    #[test]
+    fn loom_a_task_that_gives_up_costs_nobody_the_turn() {
+        of_three(|| {
+            let turn = Arc::new(Turn::default());
+            let held = turn.try_take().unwrap();
+            let gives_up = in_a_thread(&turn, |turn| {
+                let mut place = Place::default();
+                let mut context = Context::from_waker(Waker::noop());
+                drop(turn.poll_take(&mut place, &mut context));
+                turn.leave(&mut place);
+            });
+            let awaits = in_a_thread(&turn, await_it);
+            drop(held);
+            gives_up.join().unwrap();
+            awaits.join().unwrap();
+            assert_eq!(*turn.try_take().unwrap(), 1);
+        });
     }
 }

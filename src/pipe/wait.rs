@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
@@ -76,7 +76,7 @@ by_pointer!(&W, Box<W>, Arc<W>);
 ///
 /// To wait for things of several types, make them `&dyn Waitable`. Python's
 /// [`multiprocessing.connection.wait`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.connection.wait).
-/// For futures there is [`procession::wait`](fn@crate::wait).
+/// [`wait_async`](super::wait_async) is the same to be awaited. For futures there is [`procession::wait`](fn@crate::wait).
 ///
 /// # Errors
 ///
@@ -101,11 +101,20 @@ by_pointer!(&W, Box<W>, Arc<W>);
 /// # }
 /// ```
 pub fn wait<W: Waitable>(over: &[W], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
+    wait_until(over, timeout.and_then(deadline_after))
+}
+
+/// Those that are ready now.
+pub(super) fn look<W: Waitable>(over: &[W]) -> io::Result<Vec<usize>> {
+    wait_until(over, Some(Instant::now()))
+}
+
+fn wait_until<W: Waitable>(over: &[W], deadline: Option<Instant>) -> io::Result<Vec<usize>> {
     if over.is_empty() {
         return Ok(Vec::new());
     }
     let descriptors: Vec<BorrowedFd<'_>> = over.iter().map(|it| it.ready_when_readable()).collect();
-    let ready = wait_among(&descriptors, timeout.and_then(deadline_after))?;
+    let ready = wait_among(&descriptors, deadline)?;
     let places = ready.iter().enumerate();
     Ok(places
         .filter(|(_, is_ready)| **is_ready)

@@ -1,5 +1,6 @@
 //! The processes that this one has started, and what becomes of them at its end.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Once};
 
 use super::shared::Shared;
@@ -9,10 +10,14 @@ use crate::sys;
 /// Those that have not been seen to have ended.
 static CHILDREN: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
 
+/// Which process has started one, the last that did: one that was forked off from that has started none itself.
+static PARENT: AtomicU32 = AtomicU32::new(0);
+
 /// Takes on one that has been started.
 pub(super) fn add(child: Arc<Shared>) {
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| sys::at_exit(end_all));
+    PARENT.store(std::process::id(), Ordering::Relaxed);
     lock(&CHILDREN).push(child);
 }
 
@@ -44,6 +49,10 @@ fn all() -> Vec<Arc<Shared>> {
 
 /// This process exits in good order: daemons are killed, and the others waited for. (After any other end they notice it.)
 fn end_all() {
+    if PARENT.load(Ordering::Relaxed) != std::process::id() {
+        // Forked off, and perhaps while another thread had the lock, which nobody gives back here.
+        return;
+    }
     loop {
         let children = all();
         let mut children = children.iter().filter(|child| !child.is_elsewhere());

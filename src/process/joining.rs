@@ -78,7 +78,7 @@ impl<R: DeserializeOwned + 'static> Future for Joining<'_, R> {
 impl<R> Drop for Joining<'_, R> {
     fn drop(&mut self) {
         if let Some(seat) = self.seat {
-            self.process.shared.stand_up(seat);
+            self.process.shared.waiters.stand_up(seat);
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | `builder` | how it is started |
 //! | `shared` | one process, until it has been reaped and its result read |
 //! | `children` | all of them, and what becomes of them at the end of this one |
+//! | `waiters` | tasks that await the end |
 //! | `watch` | a thread that waits for those who cannot |
 //! | `joining` | awaiting the end |
 //! | `current` | who this process is |
@@ -18,6 +19,7 @@ mod children;
 mod current;
 mod joining;
 mod shared;
+mod waiters;
 mod watch;
 
 use std::fmt;

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::children;
+use super::waiters::Waiters;
 use crate::error::{EndOfWorker, ProcessEnded, ProcessError, TaskError, Travelling};
 use crate::frame::{HEADER_LEN, Header, Kind};
 use crate::primitives::plain::{Mutex, lock};
@@ -36,15 +36,7 @@ pub(super) struct Shared {
     ended: OnceLock<Ended>,
     /// Whoever has it finds out how it ended.
     ending: Mutex<()>,
-    wakers: Mutex<Wakers>,
-    /// The thread that watches knows of it.
-    pub(super) is_watched: AtomicBool,
-}
-
-#[derive(Default)]
-struct Wakers {
-    next: u64,
-    list: Vec<(u64, Waker)>,
+    pub(super) waiters: Waiters,
 }
 
 /// How a process has ended, and what it left.
@@ -79,8 +71,7 @@ impl Shared {
             result: Mutex::new(Some(result)),
             ended: OnceLock::new(),
             ending: Mutex::new(()),
-            wakers: Mutex::new(Wakers::default()),
-            is_watched: AtomicBool::new(false),
+            waiters: Waiters::default(),
         })
     }
 
@@ -118,10 +109,7 @@ impl Shared {
             }
         }
         children::remove(self);
-        for (_, waker) in std::mem::take(&mut lock(&self.wakers).list) {
-            // The runtime's code: it has nobody to tell, and the others are still to be woken.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
-        }
+        self.waiters.wake_all();
         self.ended.get()
     }
 
@@ -162,33 +150,7 @@ impl Shared {
 
     /// Takes a waker, in the place of an earlier one; false if the process has ended.
     pub(super) fn sit(&self, seat: &mut Option<u64>, waker: Waker) -> bool {
-        let mut wakers = lock(&self.wakers);
-        if self.ended.get().is_some() {
-            return false;
-        }
-        let number = *seat.get_or_insert_with(|| {
-            wakers.next += 1;
-            wakers.next
-        });
-        let old = match wakers.list.iter_mut().find(|(of, _)| *of == number) {
-            Some((_, place)) => Some(std::mem::replace(place, waker)),
-            None => {
-                wakers.list.push((number, waker));
-                None
-            }
-        };
-        drop(wakers);
-        // The runtime's code, too.
-        drop(old);
-        true
-    }
-
-    pub(super) fn stand_up(&self, seat: u64) {
-        let mut wakers = lock(&self.wakers);
-        let place = wakers.list.iter().position(|(of, _)| *of == seat);
-        let left = place.map(|place| wakers.list.swap_remove(place));
-        drop(wakers);
-        drop(left);
+        self.waiters.sit(seat, waker, || self.ended.get().is_some())
     }
 
     /// What it left of its function. It has ended.
@@ -283,16 +245,6 @@ impl Shared {
             taken.map_err(|what| format!("sent {what}"))?;
         }
         Ok(arriving.finish())
-    }
-
-    /// The thread that watches takes it on; says whether it has to.
-    pub(super) fn begin_watch(&self) -> bool {
-        !self.is_watched.swap(true, Ordering::AcqRel)
-    }
-
-    /// It is not watched after all.
-    pub(super) fn end_watch(&self) {
-        self.is_watched.store(false, Ordering::Release);
     }
 }
 

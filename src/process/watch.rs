@@ -29,12 +29,12 @@ pub(super) fn watch(child: &Arc<Shared>) -> io::Result<()> {
         // Nothing that a poller would tell of.
         return Err(io::ErrorKind::Unsupported.into());
     }
-    if !child.begin_watch() {
+    if !child.waiters.begin_watch() {
         return Ok(());
     }
     let watched = enter(child);
     if watched.is_err() {
-        child.end_watch();
+        child.waiters.give_up();
     }
     watched
 }
@@ -95,7 +95,7 @@ fn run(poller: &Poller) {
                 .into_iter()
                 .flat_map(|watch| watch.watched.into_values())
             {
-                child.end_watch();
+                child.waiters.give_up();
                 child.wait(None);
             }
             return;

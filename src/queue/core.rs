@@ -1,9 +1,9 @@
 //! The memory of a queue: how it is laid out, made, and checked by whoever gets it.
 //!
 //! ```text
-//!  page 0            page 1            page 2         page 3         2¹⁶ …  2ⁿ ─────── 2ⁿ⁺¹ … end
-//!  lock of those     lock of those     to wait for    to wait for    rings, of which one is used
-//!  who put; what     who get; who      an item        room
+//!  page 0            page 1            2¹⁶ …  2ⁿ ─────── 2ⁿ⁺¹ … end
+//!  lock of those     lock of those     rings, of which one is used
+//!  who put; what     who get; who
 //!  the queue is      joins
 //! ```
 
@@ -18,9 +18,7 @@ use crate::wire::Handle;
 
 const PUTTERS: usize = 0;
 const GETTERS: usize = 1;
-const ITEM_ROOM: usize = 2;
-const SPACE_ROOM: usize = 3;
-const LOCKS: usize = 4;
+const LOCKS: usize = 2;
 
 // Those who put.
 /// The size of the ring. Changed only with both locks held.
@@ -63,10 +61,6 @@ pub(super) struct Core {
     pub(super) config: Config,
     pub(super) putters: Side,
     pub(super) getters: Side,
-    /// Who has this lock may sleep until there is an item.
-    pub(super) item_room: LockedMapping,
-    /// Who has this one, until there is space.
-    pub(super) space_room: LockedMapping,
     pub(super) arena: Arena<Handle>,
     rings: Rings,
 }
@@ -127,8 +121,6 @@ impl Core {
             config,
             putters: Side::open(&arena, PUTTERS)?,
             getters: Side::open(&arena, GETTERS)?,
-            item_room: arena.lock(ITEM_ROOM)?,
-            space_room: arena.lock(SPACE_ROOM)?,
             arena,
             rings,
         })

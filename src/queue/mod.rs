@@ -46,13 +46,21 @@
 //! there that nothing has been committed, unlocks, and sleeps while the sequence is what it was. (It need not hold its own lock for that: its own side can only make it
 //! emptier, or fuller, meanwhile.)
 //!
-//! Waking all would be right, and a stampede. Waking one is wrong if that one may be killed with the news. Here **one sleeps at a time**:
-//! whoever wants to sleep takes the lock of a waiting room first, which is robust too, and keeps it until he has what he waits for. The others wait for
-//! that lock. So a change wakes one; and when it has its item, or its time is over, or it is killed, then the kernel lets the next one in, who looks for himself before he sleeps. Besides him, one
-//! thread of each process may sleep there, on behalf of those who await.
+//! **All who sleep are woken.** A wake-up that is meant for one is lost if that one is killed with the news, and it is as good as lost if that one
+//! is *stopped*: by a debugger, by a shell's `^Z`, with its whole cgroup. The kernel tells others of a death (by a robust lock), but of a stop nobody, so that those
+//! behind him could find out only by looking from time to time. Here who waits looks at nothing while nothing happens, holds nothing while he
+//! sleeps, and whoever runs gets what there is.
+//!
+//! The price is a stampede where many wait for each single item: each of them wakes up, takes the lock of the other side and goes to sleep again, some
+//! microseconds of a processor (of which, since they all wait, some should be idle). It is kept small: who comes too late sees so without the lock
+//! of his own side, and while there is something to get nobody sleeps, so nobody is woken. Besides them, one thread of each process may sleep there,
+//! on behalf of those who await.
 //!
 //! That somebody sleeps is noted in a word, under the same lock as the sequence is read, and crossed out by whoever wakes all who sleep. If it is
 //! wrong after a kill, it says that somebody sleeps where nobody does: that costs one system call.
+//!
+//! A process that is stopped in between, with the lock of a side, holds up that side until it goes on or is killed. Those who wait with a
+//! time limit give up then, after a last try.
 //!
 //! # The ring
 //!
@@ -88,6 +96,11 @@ pub use self::builder::QueueBuilder;
 pub use self::error::{GetError, PutError, TaskDoneError};
 pub use self::handle::Queue;
 pub use self::iter::{IntoIter, Iter};
+
+#[cfg(any(test, fuzzing))]
+mod fuzz;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -4,7 +4,7 @@ use super::core::Core;
 use super::error::Fault;
 use super::ring::{FRAME, Size, framed};
 use super::side::Cursor;
-use crate::sys::{Deadline, LockedMapping};
+use crate::sys::Deadline;
 
 /// Rings up to this size stay when nothing is in them: to get fresh memory again for each burst costs more than all the rest.
 const KEPT: u64 = 1 << 24;
@@ -88,8 +88,8 @@ impl Core {
             return Ok(tried);
         }
         self.wait(
-            &self.space_room,
             deadline,
+            may_have_room,
             || self.try_put(item, deadline),
             || {
                 let _inside = self.as_getter(deadline)?;
@@ -121,8 +121,8 @@ impl Core {
             return Ok(tried);
         }
         self.wait(
-            &self.item_room,
             deadline,
+            may_have_one,
             || self.try_get(item, deadline),
             || {
                 let _inside = self.as_putter(deadline)?;
@@ -156,25 +156,30 @@ impl Core {
         Ok(Tried::NotNow)
     }
 
-    /// Waits in a room in which one sleeps at a time, and the others wait for its door: so a change wakes one, and if that one
-    /// dies, the kernel opens the door to the next.
+    /// Waits as the module's page describes: looks, tries where it looks well, and sleeps while nothing has happened since. The last try is
+    /// made when the time is over.
     fn wait(
         &self,
-        room: &LockedMapping,
         deadline: Deadline,
+        looks_well: impl Fn() -> bool,
         mut attempt: impl FnMut() -> Result<Tried, Fault>,
         mut fall_asleep: impl FnMut() -> Result<Option<u32>, Fault>,
         rest: impl Fn(u32),
     ) -> Result<Tried, Fault> {
-        let _door = room.lock(deadline)?;
         loop {
             let is_last = deadline.has_passed();
-            let tried = attempt()?;
-            if tried != Tried::NotNow || is_last {
-                return Ok(tried);
+            // Of all who were woken, those who come too late need not take the lock of their side.
+            if is_last || looks_well() || self.is_closed() {
+                let tried = attempt()?;
+                if tried != Tried::NotNow || is_last {
+                    return Ok(tried);
+                }
             }
-            if let Some(since) = fall_asleep()? {
-                rest(since);
+            match fall_asleep() {
+                Ok(Some(since)) => rest(since),
+                // There is something; or the time is over, as somebody has the lock of the other side, and perhaps was stopped with it.
+                Ok(None) | Err(Fault::TimedOut) => {}
+                Err(fault) => return Err(fault),
             }
         }
     }

@@ -17,6 +17,9 @@
 //!
 //! It calls no more than there is something for, in the order in which they came, and never sleeps while there is something that nobody
 //! has been called for. A change after `s` wakes it; who is called and does not take anything says so when it is dropped, by a nudge.
+//!
+//! A process that is forked off has the list and not the thread. The first one that has to wait there starts one, from an empty list: those that
+//! are on it belong to tasks of the parent, whose copies nobody runs, and would be called in the place of others.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,7 +32,7 @@ use super::core::Core;
 use super::ring::FRAME;
 use crate::future::contain::contain;
 use crate::primitives::plain::{self, Condvar, Mutex, MutexGuard};
-use crate::sys::Deadline;
+use crate::sys::{Deadline, Home};
 
 /// Which side of the queue it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,8 @@ struct Waiting {
     /// Called, and neither polled nor dropped since.
     called: BTreeMap<u64, ()>,
     next: u64,
-    is_running: bool,
+    /// Whose thread runs.
+    running: Option<Home>,
     has_ended: bool,
     /// Somebody found the lock taken for long: it has to be waited for.
     is_locked_out: bool,
@@ -89,9 +93,15 @@ impl Watch {
         let number = waiting.next;
         waiting.next += 1;
         let mut cannot = None;
-        if !waiting.is_running {
+        if waiting.running.is_some_and(Home::is_elsewhere) {
+            waiting.running = None;
+            waiting.called.clear();
+            // Not dropped: that would run code of the parent's runtime, which may be locked here for ever.
+            mem::forget(mem::take(&mut waiting.registered));
+        }
+        if waiting.running.is_none() {
             match self.start(core) {
-                Ok(()) => waiting.is_running = true,
+                Ok(()) => waiting.running = Some(Home::here()),
                 // The system has no thread now. Being polled again and again until it has costs much, and nothing is lost.
                 Err(_) => cannot = Some(waker.clone()),
             }
@@ -126,9 +136,10 @@ impl Watch {
         let registered = waiting.registered.remove(&ticket.0);
         let was_called = waiting.called.remove(&ticket.0).is_some();
         let has_others = !waiting.registered.is_empty();
+        let is_here = waiting.running.is_some_and(|home| !home.is_elsewhere());
         drop(waiting);
         drop(registered);
-        if was_called && has_others {
+        if was_called && has_others && is_here {
             self.nudge(core);
         }
     }
@@ -137,9 +148,9 @@ impl Watch {
     pub(super) fn end(&self, core: &Core) {
         let mut waiting = self.lock();
         waiting.has_ended = true;
-        let is_running = waiting.is_running;
+        let is_running_here = waiting.running.is_some_and(|home| !home.is_elsewhere());
         drop(waiting);
-        if is_running {
+        if is_running_here {
             self.changed.notify_one();
             self.nudge(core);
         }

@@ -325,10 +325,41 @@ impl State {
     }
 }
 
-/// Without the lock: whoever has it next carries it out.
+/// Without the lock: whoever has it next carries it out. The wish of one who comes late with it, when his round is over, does not take
+/// the place of one for a newer round.
 fn ask_to_break(header: &Header, round: u32) -> BarrierError {
-    header.words[TO_BE_BROKEN].store(u64::from(round) + 1, Relaxed);
+    let is_newer = |wish: u64| wish == 0 || round.wrapping_sub((wish - 1) as u32) as i32 > 0;
+    let wish = u64::from(round) + 1;
+    let word = &header.words[TO_BE_BROKEN];
+    // Where there is a newer one already, nothing has to be done.
+    let _ = word.fetch_update(Relaxed, Relaxed, |before| is_newer(before).then_some(wish));
     header.sequence.fetch_add(1, Relaxed);
     futex_wake_all(&header.sequence);
     BarrierError::TimedOut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_for_a_round_that_is_over_leaves_one_for_the_next_round() {
+        let barrier = Barrier::new(2).unwrap();
+        let header = barrier.room.header();
+        for newer in [1, 7, 0, u32::MAX] {
+            let at = |round| State {
+                round,
+                is_broken: false,
+                arrived: 1,
+            };
+            header.words[TO_BE_BROKEN].store(0, Relaxed);
+            let older = newer.wrapping_sub(1);
+            ask_to_break(header, older);
+            assert!(at(older).is_to_be_broken(header));
+            ask_to_break(header, newer);
+            assert!(at(newer).is_to_be_broken(header));
+            ask_to_break(header, older);
+            assert!(at(newer).is_to_be_broken(header), "{newer}");
+        }
+    }
 }

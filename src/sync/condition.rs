@@ -4,6 +4,12 @@
 //! many wait, how many of those have been notified but have not taken notice, and which tickets that was for. A notification is
 //! for the tickets that had been drawn by then, so that nobody takes one who comes later; which of those gets it is decided by who comes
 //! first. It is not written down for one of them, who may be dead.
+//!
+//! A notification can be left over: when those that it was for have died, or have given up at their time limit without the lock. Nobody who came
+//! later takes it, as long as nothing more is notified. The next notification is for all tickets by then, and what was left over with it, so that
+//! it may let so many go on more than it says, who look again: it cannot be told from one that somebody is on his way to take, and to throw that away
+//! would lose it. One that is lost would leave somebody asleep; one too many is what every condition variable may do. Never are there more
+//! than wait.
 
 use std::fmt;
 use std::io;
@@ -26,8 +32,8 @@ const UP_TO: usize = 3;
 ///
 /// It belongs to the lock that it was made with, and all of its methods want a guard of that. Several conditions may belong to one lock. As
 /// with every condition variable, look whether what you wait for is so, in a loop, as
-/// [`wait_while`](Self::wait_while) does: somebody may have come in between; and when a process has been killed that waited, a later
-/// notification may wake one more than it says.
+/// [`wait_while`](Self::wait_while) does: somebody may have come in between; and when a process was killed that waited, or a time limit was over
+/// while somebody else had the lock, a later notification may wake one more than it says. None is lost.
 ///
 /// As [`multiprocessing.Condition`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Condition).
 ///

@@ -408,6 +408,42 @@ fn a_notification_is_not_for_those_who_come_later() {
     });
 }
 
+/// Of two that wait, each gets its own, whatever others have left before.
+#[test]
+fn what_is_left_over_of_a_notification_costs_nobody_another_one() {
+    watched(|| {
+        let lock = Lock::new().unwrap();
+        let condition = Condition::new(&lock).unwrap();
+        // One that is notified, and gives up since somebody else has the lock when its time is over.
+        thread::scope(|scope| {
+            let late = scope.spawn(|| {
+                let guard = lock.lock().unwrap();
+                let waited = condition.wait_timeout(guard, SHORT);
+                matches!(waited, Err(LockError::TimedOut))
+            });
+            until_waiting(&condition, 1);
+            let guard = lock.lock().unwrap();
+            condition.notify_one(&guard).unwrap();
+            assert!(late.join().unwrap());
+            drop(guard);
+        });
+        // It lets nobody go on who came later.
+        let guard = lock.lock().unwrap();
+        let (guard, was_notified) = condition.wait_timeout(guard, SHORT).unwrap();
+        assert!(!was_notified);
+        drop(guard);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| condition.wait(lock.lock().unwrap()).map(drop).unwrap());
+            }
+            until_waiting(&condition, 2);
+            for _ in 0..2 {
+                condition.notify_one(&lock.lock().unwrap()).unwrap();
+            }
+        });
+    });
+}
+
 #[test]
 fn a_condition_is_waited_for_until_it_is_so() {
     watched(|| {

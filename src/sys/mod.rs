@@ -61,7 +61,7 @@ pub(crate) use packets::{
 };
 pub(crate) use parcel::Parcel;
 pub(crate) use poll::{
-    Poller, Ready, wait_among, wait_for, wait_for_hangup, wait_for_hangup_until,
+    Poller, Ready, any_of, wait_among, wait_for, wait_for_hangup, wait_for_hangup_until,
     wait_for_room_until,
 };
 pub(crate) use robust::{Header, Held, LockedMapping, MutexError, Owner};

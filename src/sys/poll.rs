@@ -245,6 +245,18 @@ pub(crate) fn wait_among(
     Ok(fds.iter().map(is_ready).collect())
 }
 
+/// A descriptor that can be read while one of these can be read or has lost its other end, of which one may stand there several times.
+pub(crate) fn any_of(fds: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
+    let all = off_standard(epoll::create(CreateFlags::CLOEXEC)?)?;
+    for fd in fds {
+        match epoll::add(&all, fd, EventData::new_u64(0), EventFlags::IN) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(all)
+}
+
 /// Waits until a descriptor can be written to, or never can again; false when the deadline passed
 /// first.
 pub(crate) fn wait_for_room_until(

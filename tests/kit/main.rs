@@ -12,6 +12,7 @@
 //! | `waiters` | who waits is killed |
 //! | `messages` | who sends or receives is killed |
 //! | `segments` | memory with a name |
+//! | `stress` | everything at once, and random kills |
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -23,6 +24,7 @@ mod owners;
 mod waiters;
 mod messages;
 mod segments;
+mod stress;
 
 use std::fmt::Debug;
 
@@ -39,6 +41,7 @@ fn main() {
             waiters::tests(),
             messages::tests(),
             segments::tests(),
+            stress::tests(),
         ]
         .into_iter()
         .flatten()

@@ -1,5 +1,7 @@
 //! Programs that exit while their processes run.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use procession::{Process, ProcessError, ProcessOutput};
 
 use super::programs::{Entry, Finished, finish, program, programs};
@@ -12,6 +14,7 @@ pub(crate) const PROGRAMS: &[Entry] = &programs![
     never_calls_init,
     spawns_without_init,
     forks_with_one,
+    forks_and_exits_beside_others_that_look,
 ];
 
 pub(crate) fn tests() -> Vec<Case> {
@@ -21,6 +24,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_process_waits_for_its_own,
         a_program_that_forgets_init_is_told,
         a_copy_that_was_forked_off_leaves_them_alone,
+        a_copy_that_was_forked_off_exits_whatever_its_parent_does,
     ]
 }
 
@@ -137,5 +141,35 @@ fn forks_with_one() {
 
 fn a_copy_that_was_forked_off_leaves_them_alone() {
     let finished = finish(&mut program("forks_with_one")).succeeded();
+    assert_eq!(finished.stdout, "fine\n");
+}
+
+/// Copies that exit in good order, while other threads look at the list of children all the time.
+fn forks_and_exits_beside_others_that_look() {
+    procession::init();
+    let keeper = GateKeeper::new();
+    let process = Process::spawn(pass, (keeper.gate(), 7)).unwrap();
+    keeper.arrival();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    assert_eq!(procession::active_children().len(), 1);
+                }
+            });
+        }
+        for _ in 0..300 {
+            assert_eq!(support::in_a_fork(|| std::process::exit(3)), 3);
+        }
+        is_over.store(true, Relaxed);
+    });
+    keeper.open(1);
+    assert_eq!(process.join().unwrap(), 7);
+    println!("fine");
+}
+
+fn a_copy_that_was_forked_off_exits_whatever_its_parent_does() {
+    let finished = finish(&mut program("forks_and_exits_beside_others_that_look")).succeeded();
     assert_eq!(finished.stdout, "fine\n");
 }

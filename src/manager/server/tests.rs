@@ -1,5 +1,4 @@
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use super::session::MAX_UNSENT;
 use super::threads::Threads;
 use super::*;
 use crate::frame::{self, Decoder, Header, Kind};
+use crate::manager::ManagerError;
 use crate::manager::protocol::{Fault, ObjectId, PROTOCOL, decode_reply, encode_object};
 use crate::manager::secure::{Address, ConnectError, Key, Line, connect};
 use crate::manager::store::{Mailbox, RootOp, Status};
@@ -295,7 +295,8 @@ fn who_asks_without_end_does_not_keep_others_from_being_served() {
 
 #[test]
 fn what_may_block_runs_on_so_many_threads_and_panics_alone() {
-    let threads = Threads::new(2);
+    let nobody = Arc::new(|| Err(ManagerError::Forked));
+    let threads = Threads::new(2, nobody);
     let (say, said) = mpsc::channel();
     let mailbox = |object| {
         let say = say.clone();

@@ -76,6 +76,27 @@ fn a_dropped_send_has_sent_nothing() {
 }
 
 #[test]
+fn a_long_send_that_fails_in_the_middle_is_forgotten() {
+    watched(|| {
+        let (ours, theirs) = pipe::<Vec<u8>>().unwrap();
+        let bytes = vec![1; 6 * ours.end().part];
+        let mut fails = ours.send_bytes_async(&bytes);
+        assert!(poll_once(&mut fails).is_pending());
+        // From now on the system takes no packet as long as those.
+        rustix::net::sockopt::set_socket_send_buffer_size(&ours, 1).unwrap();
+        assert!(matches!(
+            poll_once(&mut fails),
+            Poll::Ready(Err(SendError::System(_)))
+        ));
+        drop(fails);
+        assert_eq!(theirs.try_recv().unwrap(), None);
+        ours.send(&vec![2]).unwrap();
+        assert_eq!(theirs.recv().unwrap(), [2]);
+        assert!(theirs.end().receiving.try_take().unwrap().is_empty());
+    });
+}
+
+#[test]
 fn a_long_send_that_was_dropped_lets_the_next_one_go() {
     watched(|| {
         let (ours, theirs) = pipe::<Vec<u8>>().unwrap();
@@ -188,6 +209,55 @@ fn who_awaits_learns_of_the_end() {
         assert!(theirs.poll(Duration::MAX).unwrap());
         drop(theirs);
         assert!(matches!(sender.join().unwrap(), Err(SendError::Closed)));
+    });
+}
+
+#[test]
+fn several_are_awaited_together() {
+    watched(|| {
+        let (a, a_peer) = pipe::<u8>().unwrap();
+        let (b, b_peer) = pipe::<String>().unwrap();
+        let all: [&(dyn Waitable + Sync); 3] = [&a, &b, &a];
+        assert_eq!(
+            block_on(wait_async::<&dyn Waitable>(&[], None)).unwrap(),
+            [0; 0]
+        );
+        for _ in 0..20 {
+            let mut waiting = wait_async(&all, Some(LONG));
+            assert!(poll_once(&mut waiting).is_pending());
+            thread::scope(|scope| {
+                scope.spawn(|| a_peer.send(&1).unwrap());
+                assert_eq!(block_on(&mut waiting).unwrap(), [0, 2]);
+            });
+            assert_eq!(a.recv().unwrap(), 1);
+            assert_eq!(block_on(waiting).unwrap(), [0; 0], "it is over");
+        }
+        // Beside others who await one of them.
+        let mut receiving = a.recv_async();
+        assert!(poll_once(&mut receiving).is_pending());
+        thread::scope(|scope| {
+            scope.spawn(|| b_peer.send(&"b".to_owned()).unwrap());
+            assert_eq!(block_on(wait_async(&all, None)).unwrap(), [1]);
+        });
+        drop((receiving, a_peer));
+        assert_eq!(block_on(wait_async(&all, None)).unwrap(), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn several_are_awaited_for_so_long_and_not_less() {
+    watched(|| {
+        let (ours, _peer) = pipe::<u8>().unwrap();
+        let limit = Duration::from_millis(20);
+        let begun = std::time::Instant::now();
+        let ends = [&ours];
+        let waiting = wait_async(&ends, Some(limit));
+        fn goes<T: Send>(_: &T) {}
+        goes(&waiting);
+        assert_eq!(block_on(waiting).unwrap(), [0; 0]);
+        assert!(begun.elapsed() >= limit);
+        let ready = block_on(wait_async(&ends, Some(Duration::ZERO)));
+        assert_eq!(ready.unwrap(), [0; 0]);
     });
 }
 

@@ -17,6 +17,7 @@ use crate::wire::{self, handles};
 mod asynchronous;
 mod bad_peers;
 mod behaviours;
+mod limits;
 mod packets;
 mod processes;
 mod several;

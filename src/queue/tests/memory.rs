@@ -173,24 +173,34 @@ fn what_one_leaves_that_dies_between_two_rings_is_given_back() {
     });
 }
 
-/// One that sleeps and is killed: the next one in the room is let in, and learns of what there is.
+/// What it leaves when it is killed asleep, or about to be: a note that it sleeps, and the lock of the other side.
 #[test]
-fn the_room_is_left_to_the_next_by_one_that_dies_in_it() {
+fn one_that_dies_when_it_falls_asleep_takes_nothing_along() {
     watched(|| {
         let queue = Queue::unbounded().unwrap();
         thread::scope(|scope| {
-            scope.spawn(|| std::mem::forget(queue.core().item_room.lock(Deadline::NEVER)));
+            scope.spawn(|| {
+                let core = queue.core();
+                std::mem::forget(core.putters.enter(Deadline::NEVER).unwrap());
+                core.putters.fall_asleep();
+            });
         });
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| twin(&queue).get().unwrap());
+            let waiters: Vec<_> = (0..2)
+                .map(|_| scope.spawn(|| twin(&queue).get().unwrap()))
+                .collect();
             until(|| some_sleep(&queue));
             queue.put(5).unwrap();
-            assert_eq!(waiter.join().unwrap(), 5);
+            queue.put(5).unwrap();
+            assert!(
+                waiters
+                    .into_iter()
+                    .all(|waiter| waiter.join().unwrap() == 5)
+            );
         });
     });
 }
 
-/// A word of the two sides' pages, and what is written there.
 fn scribbles() -> impl Strategy<Value = Vec<(usize, bool, u64)>> {
     let value = prop_oneof![
         any::<u64>(),
@@ -242,5 +252,14 @@ proptest! {
             }
             let _ = queue.close();
         });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn any_steps_and_scribbles_come_to_their_end(data in prop::collection::vec(prop_oneof![0..9_u8, any::<u8>()], 0..300)) {
+        watched(move || crate::queue::fuzz(&data));
     }
 }
