@@ -24,6 +24,16 @@ pub fn scheduler(data: &[u8]) {
     crate::scheduler::fuzz(data);
 }
 
+/// How a client proves the key to a manager's server.
+pub fn handshake(data: &[u8]) {
+    crate::manager::fuzz::handshake(data);
+}
+
+/// What clients ask of a manager's server: every call is answered once.
+pub fn requests(data: &[u8]) {
+    crate::manager::fuzz::requests(data);
+}
+
 #[cfg(test)]
 mod corpus;
 
@@ -37,4 +47,6 @@ const TARGETS: &[Target] = &[
     ("message", message),
     ("packets", packets),
     ("scheduler", scheduler),
+    ("handshake", handshake),
+    ("requests", requests),
 ];

@@ -80,6 +80,12 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         }
         seeds.push(("packets", name, bytes));
     }
+    for (name, bytes) in crate::manager::fuzz::handshake_seeds() {
+        seeds.push(("handshake", name, bytes));
+    }
+    for (name, bytes) in crate::manager::fuzz::request_seeds() {
+        seeds.push(("requests", name, bytes));
+    }
     // The scheduler reads events out of plain bytes: nothing, the same event again and again, and
     // some of each.
     seeds.push(("scheduler", "nothing", vec![0]));

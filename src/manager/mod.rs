@@ -25,6 +25,16 @@ pub use proxies::pool::{PoolMap, PoolProxy};
 pub use secure::{Address, AddressError, ConnectError, Key, KeyError, ServeError};
 pub use server::{Server, ServerBuilder};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::secure::fuzz::fuzz as handshake;
+    #[cfg(test)]
+    pub(crate) use super::secure::fuzz::seeds as handshake_seeds;
+    pub(crate) use super::server::fuzz::fuzz as requests;
+    #[cfg(test)]
+    pub(crate) use super::server::fuzz::seeds as request_seeds;
+}
+
 /// What the macros expand to. No part of the interface: it changes without notice.
 pub(crate) mod private {
     pub use super::managed::{Managed, ManagedProxy, new, new_async, try_new, try_new_async};

@@ -57,6 +57,7 @@ impl<T> Calling<T> {
     }
 
     /// One that need not be sent.
+    #[allow(dead_code, reason = "proxies have it for what they know already")]
     pub(crate) fn done(value: T) -> Self {
         Self(Stage::Done(Ok(value)))
     }
@@ -92,6 +93,7 @@ impl<T> Calling<T> {
     }
 
     /// The same call, whose answer is made into something else. Within `make`, values are [unpacked](super::unpack).
+    #[allow(dead_code, reason = "for proxies that build on others")]
     pub(crate) fn map<U>(
         self,
         make: impl FnOnce(T) -> Result<U, ManagerError> + Send + 'static,
@@ -142,7 +144,7 @@ fn finish<T>(mut call: OnItsWay, read: Read<T>, end: Waited<Reply>) -> Result<T,
     match end {
         Waited::Answered(Reply { answer, granted }) => {
             let answer = answer?;
-            scope::read(&call.remote, granted, || read(answer.bytes()))
+            scope::read(granted, || read(answer.bytes()))
         }
         Waited::Lost(source) => Err(call.remote.site().lost(source)),
         Waited::TimedOut => Err(ManagerError::TimedOut),

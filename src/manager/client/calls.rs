@@ -110,12 +110,12 @@ enum Call<A> {
 }
 
 /// How a call begins.
-pub(super) enum Begin<A> {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Begin {
     /// Somebody will wait for it, or await it.
     Asked,
     /// Nobody wants its answer.
     Forgotten,
-    Told(Callback<A>),
 }
 
 /// Why a call was not begun.
@@ -184,7 +184,7 @@ impl<R, A> Calls<R, A> {
     }
 
     /// Enters a call that is to be sent now, and gives its number.
-    pub(super) fn begin<S>(&self, source: &S, begin: Begin<A>) -> Result<u64, NotBegun>
+    pub(super) fn begin<S>(&self, source: &S, begin: Begin) -> Result<u64, NotBegun>
     where
         S: Source<Reader = R, Answer = A>,
     {
@@ -200,7 +200,6 @@ impl<R, A> Calls<R, A> {
         let call = match begin {
             Begin::Asked => Call::Unheard,
             Begin::Forgotten => Call::Forgotten,
-            Begin::Told(callback) => Call::Told(callback),
         };
         state.enter(number, call);
         self.leave(state, source);

@@ -20,13 +20,13 @@ use super::calls::{Begin, Callback, Calls, Lost, NotBegun, Patience, Source, Wai
 use super::remote::Remote;
 use super::site::Site;
 use crate::frame::{self, Decoder, Header, Kind};
-use crate::manager::protocol::{Fault, ObjectId, decode_reply};
+use crate::manager::protocol::{Fault, ObjectId, decode_reply, encode_object};
 use crate::manager::secure::{Incoming, Line, Outgoing};
 use crate::manager::store::Welcome;
 use crate::pipe::reactor::{For, Seat, Watch};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys;
-use crate::wire::{self, CodecError, Handle};
+use crate::wire::{CodecError, Handle};
 
 /// A connection that has been welcomed.
 pub(super) struct Connection {
@@ -197,7 +197,7 @@ impl Connection {
 
 impl Ear<'_> {
     /// Sends a request (a frame whose header is still to be finished), and gives the number of its call.
-    pub(super) fn begin(&self, mut frame: Vec<u8>, begin: Begin<Reply>) -> Result<u64, NotBegun> {
+    pub(super) fn begin(&self, mut frame: Vec<u8>, begin: Begin) -> Result<u64, NotBegun> {
         let number = self.connection.calls.begin(self, begin)?;
         frame::finish(&mut frame, 0, Header::new(Kind::Request, number, 0));
         self.connection.send(frame);
@@ -340,7 +340,7 @@ impl fmt::Debug for Connection {
 pub(super) fn begin_request(object: ObjectId) -> Result<Vec<u8>, CodecError> {
     let mut frame = Vec::with_capacity(128);
     frame::begin(&mut frame);
-    wire::encode(&object, &mut frame)?;
+    encode_object(object, &mut frame)?;
     Ok(frame)
 }
 

@@ -21,7 +21,7 @@ impl Manager {
         let held = hold.into_iter().map(|call| call.wait());
         let held = held.collect::<Result<Vec<_>, _>>();
         let held = held.map_err(|error| error.to_string())?;
-        read(self.root(), held, || unpack_by(decode))
+        read(held, || unpack_by(decode))
     }
 
     /// Encodes a value for this manager, which keeps the objects that it refers to until it is dropped.

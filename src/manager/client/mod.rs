@@ -34,5 +34,6 @@ pub use calling::Calling;
 pub use manager::{Manager, ManagerStatus};
 pub use owner::ManagerBuilder;
 pub use proxy::Proxy;
+#[allow(unreachable_pub, reason = "`Proxy` names it; nothing outside can")]
 pub use remote::Remote;
-pub(crate) use scope::{granted, unpack};
+pub(crate) use scope::unpack;

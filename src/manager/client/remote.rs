@@ -108,11 +108,7 @@ impl Remote {
         Ok(frame)
     }
 
-    fn begin(
-        &self,
-        frame: Vec<u8>,
-        begin: Begin<super::connection::Reply>,
-    ) -> Result<u64, ManagerError> {
+    fn begin(&self, frame: Vec<u8>, begin: Begin) -> Result<u64, ManagerError> {
         self.with(|ear| {
             let (len, max_frame) = (
                 (frame.len() - HEADER_LEN) as u64,

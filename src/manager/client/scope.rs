@@ -32,7 +32,6 @@ struct Packing {
 
 /// An answer that is being read.
 struct Reading {
-    site: Arc<Site>,
     granted: Vec<Remote>,
     /// The number of the payload that is being unpacked from it; 0 is none.
     unpacking: u32,
@@ -125,9 +124,8 @@ pub(super) fn pack(remote: &Remote) -> Option<Result<(), &'static str>> {
 }
 
 /// Reads an answer, with what was granted along with it at hand.
-pub(super) fn read<R>(remote: &Remote, granted: Vec<Remote>, read: impl FnOnce() -> R) -> R {
+pub(super) fn read<R>(granted: Vec<Remote>, read: impl FnOnce() -> R) -> R {
     let scope = Reading {
-        site: remote.site().clone(),
         granted,
         unpacking: 0,
     };
@@ -137,7 +135,7 @@ pub(super) fn read<R>(remote: &Remote, granted: Vec<Remote>, read: impl FnOnce()
 }
 
 /// An object that the answer names which is being read.
-pub(crate) fn granted(id: ObjectId) -> Result<Remote, ManagerError> {
+pub(super) fn granted(id: ObjectId) -> Result<Remote, ManagerError> {
     let found = READING.with_borrow(|reading| {
         let scope = reading.last()?;
         let granted = scope.granted.iter().find(|remote| remote.id() == id);

@@ -31,5 +31,7 @@ pub use self::key::{Key, KeyError};
 pub(crate) use self::line::{Incoming, Line, Outgoing};
 pub(crate) use self::listen::{Guest, Listener, Progress, Visit, listen};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -174,6 +174,7 @@ impl Negotiation {
 
     fn turn_away(&mut self, status: Option<Status>) -> Outcome {
         self.stage = Stage::Over;
+        self.len = 0;
         Outcome::TurnedAway(status.map(|status| [status as u8]))
     }
 }

@@ -71,5 +71,7 @@ impl Default for Limits {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(all(test, not(loom)))]
 mod tests;

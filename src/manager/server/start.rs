@@ -25,8 +25,7 @@ const END_TIME: Duration = Duration::from_secs(5);
 
 /// What the process is told.
 #[derive(Serialize, Deserialize)]
-// `pub` because what a registered function takes is; nothing outside can name it.
-pub struct Order {
+struct Order {
     address: Address,
     key: TravellingKey,
     limits: Limits,

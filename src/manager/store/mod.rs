@@ -28,6 +28,7 @@ pub(crate) use self::context::{Context, Effect, Mailbox, Work};
 pub(crate) use self::item::Item;
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
+#[allow(unreachable_pub, reason = "`Proxy` names it; nothing outside can")]
 pub use self::root::Kind;
 pub(crate) use self::root::{RootOp, Status, Welcome};
 use super::protocol::{Fault, ObjectId, decode_object};

@@ -86,10 +86,10 @@ pub(super) fn ask(store: &mut Store, caller: Caller, op: &[u8]) {
         let mut context = context(store, &mut effects);
         (context.understand::<RootOp>(caller, op), effects)
     };
-    if let Some(op) = op {
-        if let Err(fault) = answer(store, caller, op, &mut effects) {
-            effects.push(Effect::Fail { caller, fault });
-        }
+    if let Some(op) = op
+        && let Err(fault) = answer(store, caller, op, &mut effects)
+    {
+        effects.push(Effect::Fail { caller, fault });
     }
     store.effects.append(&mut effects);
 }

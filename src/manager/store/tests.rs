@@ -54,8 +54,9 @@ fn hello_is_answered_with_the_protocol_and_another_one_is_refused() {
     let mut bench = Bench::new();
     let session = bench.session();
     let hello = |protocol| RootOp::Hello { protocol };
-    assert_eq!(bench.root(session, &hello(PROTOCOL)), Ok(PROTOCOL));
-    let refused = bench.root::<u32>(session, &hello(PROTOCOL + 1));
+    let welcome = bench.root::<Welcome>(session, &hello(PROTOCOL));
+    assert_eq!(welcome.map(|welcome| welcome.protocol), Ok(PROTOCOL));
+    let refused = bench.root::<Welcome>(session, &hello(PROTOCOL + 1));
     assert!(matches!(refused, Err(Fault::Invalid(_))), "{refused:?}");
 }
 

@@ -16,7 +16,8 @@ use std::pin::pin;
 use self::fake::{MAX_FRAME, Op, Seen};
 use super::manager::Manager;
 use super::remote::Remote;
-use super::{Calling, granted, unpack};
+use super::scope::granted;
+use super::{Calling, unpack};
 use crate::manager::ManagerError;
 use crate::manager::protocol::{ObjectId, Packed};
 use crate::primitives::plain::lock;
@@ -245,8 +246,11 @@ fn an_answer_that_nobody_looks_at_is_undone() {
     watched(|| {
         let (remote, seen) = object();
         let answered = late(&remote, 9);
-        let cancel = remote.with(|ear| Ok(ear.cancel(1)));
-        cancel.unwrap();
+        let cancelled = remote.with(|ear| {
+            ear.cancel(1);
+            Ok(())
+        });
+        cancelled.unwrap();
         echo(&remote, b"").wait().unwrap();
         drop(answered);
         until(|| lock(&seen).undone == [9]);
