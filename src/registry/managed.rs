@@ -27,16 +27,19 @@ pub type Returned = Box<dyn Encodes>;
 /// A constructor with its arguments. An `Err` is one of its own.
 pub type Construct = Box<dyn FnOnce() -> Result<ManagedValue, Returned>>;
 
-/// A method with its arguments. It is called on no value of another type.
-pub enum Invoke {
-    /// Of `&self`.
-    Shared(Invocation<dyn FnOnce(&ManagedValue) -> Option<Returned>>),
-    /// Of `&mut self`.
-    Exclusive(Invocation<dyn FnOnce(&mut ManagedValue) -> Option<Returned>>),
-}
+/// A method of `&self` with its arguments. `None`: the value is of another type.
+pub type SharedCall = Box<dyn FnOnce(&ManagedValue) -> Option<Returned>>;
 
-/// What is called once.
-type Invocation<F> = Box<F>;
+/// A method of `&mut self` with its arguments. `None`: the value is of another type.
+pub type ExclusiveCall = Box<dyn FnOnce(&mut ManagedValue) -> Option<Returned>>;
+
+/// A method with its arguments.
+pub enum Invoke {
+    /// It may run beside others.
+    Shared(SharedCall),
+    /// It runs alone.
+    Exclusive(ExclusiveCall),
+}
 
 /// Something that can be encoded, whatever it is.
 pub trait Encodes {

@@ -34,8 +34,9 @@ pub(crate) fn check() -> Result<(), String> {
 pub(crate) mod private {
     pub use super::function::{Call, Description, Name, Registration, RunError, Shim};
     pub use super::managed::{
-        Construct, Constructor, Encodes, Fallible, Invoke, ManagedType, ManagedValue, Method,
-        Returned, can_be_managed, construct, construct_or_fail, exclusive, shared, wait_for,
+        Construct, Constructor, Encodes, ExclusiveCall, Fallible, Invoke, ManagedType,
+        ManagedValue, Method, Returned, SharedCall, can_be_managed, construct, construct_or_fail,
+        exclusive, shared, wait_for,
     };
     pub use super::task_function::{
         Async, Plain, argument_crosses_processes, result_crosses_processes,
