@@ -112,6 +112,7 @@ impl Shared {
                 // What is left of its group goes with it.
                 let reaped = self.child.try_reap()?;
                 let outcome = self.outcome(reaped.end);
+                self.control.throw_rest_away();
                 let end = reaped.end;
                 // Alone with the lock.
                 let _ = self.ended.set(Ended { end, outcome });

@@ -12,7 +12,8 @@
 //! * Whoever **unlinks** holds a second, exclusive lock (on a range of the file, for this open file description) and has seen
 //!   with it that the name leads to this file. So it cannot lead to another, newer one when it is taken away.
 //! * A descriptor that **travels** is one more user, opened for that. Were it the sender's own, its lock would be the sender's, and what the
-//!   sender does with it at its end would happen to the receiver. The receiver opens the file anew.
+//!   sender does with it at its end would happen to the receiver. The receiver opens the file anew, as soon as the descriptor has come
+//!   ([`take_in`]): whoever throws it away unread is a user, too, and perhaps the last one.
 //!
 //! # Why they are not mapped
 //!
@@ -21,14 +22,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat, fallocate, fchmod,
-    flock, fstat, linkat, open, openat, statat, unlinkat,
+    flock, fstat, linkat, open, openat, readlink, statat, unlinkat,
 };
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use super::descriptors::off_standard;
+use crate::wire::Carried;
 
 const DIRECTORY: &str = "/dev/shm";
 
@@ -70,7 +73,7 @@ impl NamedFile {
             }
         }
         Ok(Self {
-            file,
+            file: by_name(&directory, name, &file).unwrap_or(file),
             name: name.into(),
             len,
         })
@@ -102,6 +105,18 @@ impl NamedFile {
             ));
         }
         Self::of(reopen(sent)?, name)
+    }
+
+    /// The file of a descriptor that has come, if it is one of ours that has its name. Of all others this costs one question.
+    fn recognise(came: &OwnedFd) -> Option<Self> {
+        let stat = fstat(came).ok()?;
+        if !is_ours(&stat) || stat.st_nlink == 0 {
+            return None;
+        }
+        let place = readlink(&*path_of(came), Vec::new()).ok()?;
+        let name = place.to_str().ok()?.strip_prefix(DIRECTORY)?;
+        let name = name.strip_prefix('/').filter(|name| !name.contains('/'))?;
+        Self::open_again(came, name).ok()
     }
 
     fn of(file: OwnedFd, name: &str) -> io::Result<Self> {
@@ -172,6 +187,15 @@ impl Drop for NamedFile {
                 let _ = unlink_same(&directory, &self.name, &self.file, contention);
             }
         }
+    }
+}
+
+/// A descriptor that has come from another process. If it is named memory, the file stands behind it (as an `Arc<NamedFile>`), whether or not
+/// anybody makes a value of it.
+pub(super) fn take_in(descriptor: OwnedFd) -> Carried {
+    match NamedFile::recognise(&descriptor) {
+        Some(file) => Carried::keeping(descriptor, Arc::new(file)),
+        None => descriptor.into(),
     }
 }
 
@@ -260,6 +284,18 @@ fn open_named(directory: &OwnedFd, name: &str) -> io::Result<Option<OwnedFd>> {
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A file that has just got its name, open once more by that, as one of its users: from a file that was opened without one the system does
+/// not tell it, and [`NamedFile::recognise`] asks for it. `None` if the name is gone again, or there is no room.
+fn by_name(directory: &OwnedFd, name: &str, new: &OwnedFd) -> Option<OwnedFd> {
+    let file = open_named(directory, name).ok()??;
+    let (named, new) = (fstat(&file).ok()?, fstat(new).ok()?);
+    if (named.st_dev, named.st_ino) != (new.st_dev, new.st_ino) {
+        return None;
+    }
+    flock(&file, FlockOperation::NonBlockingLockShared).ok()?;
+    Some(file)
 }
 
 /// The same file, open once more, as one of its users.
