@@ -31,6 +31,7 @@ use rustix::fs::{
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use super::descriptors::off_standard;
+use super::limits::check_file_len;
 use crate::wire::Carried;
 
 const DIRECTORY: &str = "/dev/shm";
@@ -55,6 +56,7 @@ pub(crate) struct NamedFile {
 impl NamedFile {
     /// A new one of so many zeros, for which there is room. `AlreadyExists` if the name is in use.
     pub(crate) fn create(name: &str, len: u64) -> io::Result<Self> {
+        check_file_len(len)?;
         let directory = directory()?;
         let new = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let file = openat(&directory, ".", new, Mode::from_raw_mode(0o600))?;
@@ -159,6 +161,7 @@ impl NamedFile {
 
     /// Writes these bytes, which may make the file longer if it has become shorter.
     pub(crate) fn write_at(&self, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+        check_file_len(offset.saturating_add(bytes.len() as u64))?;
         while !bytes.is_empty() {
             let count = retry_on_intr(|| pwrite(&self.file, bytes, offset))?;
             if count == 0 {

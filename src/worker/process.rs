@@ -55,7 +55,8 @@ pub(super) fn run(errand: Errand, control: &Arc<ControlSocket>, setup: &Setup) -
         result,
     } = errand;
     let outcome = call(memory, control, process, &mut bytes)
-        .and_then(|handles| fits(&bytes, setup.max_frame).map(|()| handles));
+        .and_then(|handles| fits(&bytes, setup.max_frame).map(|()| handles))
+        .and_then(|handles| write_down(&bytes, &result).map(|()| handles));
     let left = leave(
         outcome.as_ref(),
         &mut bytes,
@@ -121,7 +122,13 @@ fn fits(bytes: &[u8], max_frame: u64) -> Result<(), TaskFailure> {
     Err(TaskFailure::ResultTooLarge { size })
 }
 
-/// Puts the result, or the failure, where the parent finds it.
+/// Writes the result, which is none yet for as long as it has no header.
+fn write_down(bytes: &[u8], result: &Parcel) -> Result<(), TaskFailure> {
+    let written = result.write_at(&bytes[HEADER_LEN..], HEADER_LEN as u64);
+    written.map_err(|error| TaskFailure::ResultNotEncoded(format!("it cannot be stored: {error}")))
+}
+
+/// Tells the parent that there is a result, or puts the failure in its place.
 fn leave(
     outcome: Result<&Handles, &TaskFailure>,
     bytes: &mut Vec<u8>,
@@ -139,10 +146,10 @@ fn leave(
             header.kind = Kind::Failed;
             bytes.truncate(HEADER_LEN);
             failure.write_to(bytes, max_frame);
+            result.write_at(&bytes[HEADER_LEN..], HEADER_LEN as u64)?;
         }
     }
     header.len = (bytes.len() - HEADER_LEN) as u64;
-    result.write_at(&bytes[HEADER_LEN..], HEADER_LEN as u64)?;
     result.write_at(&header.encode(), 0)
 }
 
