@@ -504,6 +504,35 @@ fn what_nobody_uses_any_more_is_not_found_and_removed() {
 }
 
 #[test]
+fn a_lock_that_somebody_keeps_makes_nobody_wait() {
+    use rustix::fs::{FlockOperation, flock};
+    let open = |name: &str| {
+        let options = std::fs::File::options().read(true).write(true).to_owned();
+        options.open(file_of(name)).unwrap()
+    };
+    watched(move || {
+        let name = name();
+        abandon(&name);
+        let other = open(&name);
+        flock(&other, FlockOperation::LockExclusive).unwrap();
+        let found = SharedMemory::attach(&name);
+        assert!(matches!(found, Err(SharedMemoryError::NotFound { .. })));
+        // Sent by somebody who is no user of it.
+        let mut bytes = Vec::new();
+        let sent = (
+            1_u32,
+            name.clone(),
+            Handle::from(OwnedFd::from(open(&name))),
+        );
+        let (_, descriptors) = handles::collect(|| encode(&sent, &mut bytes));
+        let received = handles::provide(&descriptors, || decode::<SharedMemory>(&bytes));
+        assert!(received.is_err());
+        drop(other);
+        SharedMemory::unlink(&name).unwrap();
+    });
+}
+
+#[test]
 fn a_file_that_is_not_ours_is_used_and_left() {
     let name = name();
     std::fs::write(file_of(&name), b"of another program").unwrap();
