@@ -5,13 +5,14 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::pipes::{await_beside, send_beside};
 use crate::frame::{HEADER_LEN, Header, Kind};
 use crate::registry::registry;
 use crate::run;
-use crate::sys::{self, ControlSocket, Parcel};
-use crate::wire::{self, Arrived, Handles, ProcessSetup, Setup, TaskFailure};
+use crate::sys::{self, ControlSocket, Parcel, SharedPage};
+use crate::wire::{self, Arrived, Handles, Limits, ProcessSetup, Setup, TaskFailure};
 
 /// What a process exits with that has panicked, as Rust programs do.
 const PANICKED: i32 = 101;
@@ -37,6 +38,8 @@ pub(super) struct Errand {
     pub(super) call: Parcel,
     /// Where the result goes.
     pub(super) result: Parcel,
+    /// Where a note goes of an allocation that failed, if they are limited.
+    pub(super) page: Option<SharedPage>,
 }
 
 /// Runs the function, on this thread, and ends the process.
@@ -53,8 +56,15 @@ pub(super) fn run(errand: Errand, control: &Arc<ControlSocket>, setup: &Setup) -
     let Errand {
         call: memory,
         result,
+        page,
     } = errand;
-    let outcome = call(memory, control, process, &mut bytes)
+    if let Some(page) = page {
+        // Signal handlers write there, up to the very end.
+        let page: &'static SharedPage = Box::leak(Box::new(page));
+        sys::note_failed_allocations_in(page.resident_word(0));
+    }
+    let outcome = allow(&setup.limits)
+        .and_then(|()| call(memory, control, process, &mut bytes))
         .and_then(|handles| fits(&bytes, setup.max_frame).map(|()| handles))
         .and_then(|handles| write_down(&bytes, &result).map(|()| handles));
     let left = leave(
@@ -81,6 +91,17 @@ pub(super) fn run(errand: Errand, control: &Arc<ControlSocket>, setup: &Setup) -
     drop(outcome);
     // Buffers are flushed, coverage data is written, and children are waited for.
     std::process::exit(code)
+}
+
+/// Lets its function begin to use what CPU time it may.
+fn allow(limits: &Limits) -> Result<(), TaskFailure> {
+    let Some(allowed) = limits.cpu_time_ms else {
+        return Ok(());
+    };
+    let allowed = sys::allow_cpu_time(Duration::from_millis(allowed));
+    allowed.map_err(|error| {
+        TaskFailure::ArgumentNotDecoded(format!("no limit on CPU time can be had: {error}"))
+    })
 }
 
 /// Decodes the call and runs it; the result is appended.

@@ -299,3 +299,41 @@ pub(crate) fn outgrow_files(named: SharedMemory, len: u64) -> Vec<(String, Optio
         said("a pool", ProcessPoolExecutor::new().map(drop)),
     ]
 }
+
+/// Which of them are open, and lead there.
+#[procession::task]
+pub(crate) fn are_open(numbers: Vec<i32>, file: String) -> Vec<bool> {
+    let path = |number| format!("/proc/self/fd/{number}");
+    let is_open =
+        |number| std::fs::read_link(path(number)).is_ok_and(|to| to.as_os_str() == &*file);
+    numbers.into_iter().map(is_open).collect()
+}
+
+type Allowed = (Option<u64>, Option<u64>, Option<u64>, i32, Vec<usize>);
+
+/// Address space, descriptors, core dump, niceness, and CPUs.
+#[procession::task]
+pub(crate) fn what_is_allowed() -> Allowed {
+    use rustix::process::{Resource, getpriority_process, getrlimit};
+    let limit = |resource| getrlimit(resource).current;
+    let cpus = rustix::thread::sched_getaffinity(None).unwrap();
+    (
+        limit(Resource::As),
+        limit(Resource::Nofile),
+        limit(Resource::Core),
+        getpriority_process(None).unwrap(),
+        (0..1024).filter(|cpu| cpus.is_set(*cpu)).collect(),
+    )
+}
+
+#[procession::task]
+pub(crate) fn fill(bytes: usize) -> usize {
+    std::hint::black_box(vec![1_u8; bytes]).len()
+}
+
+#[procession::task]
+pub(crate) fn spin(_: usize) -> usize {
+    loop {
+        std::hint::spin_loop();
+    }
+}
