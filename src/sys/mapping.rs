@@ -11,6 +11,7 @@ use rustix::fs::{
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::descriptors::off_standard;
+use super::limits::check_file_len;
 use crate::page::Page;
 
 /// How many bytes a worker can keep.
@@ -35,6 +36,7 @@ impl SharedPage {
             MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
         )?;
         let memory = off_standard(memory)?;
+        check_file_len(SIZE as u64)?;
         ftruncate(&memory, SIZE as u64)?;
         fcntl_add_seals(&memory, SEALS)?;
         Ok((Self::map(&memory)?, memory))

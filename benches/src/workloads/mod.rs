@@ -1,10 +1,12 @@
 //! What is measured.
 
+mod array;
 mod connection;
 mod echo;
 mod faults;
 mod growth;
 mod idle;
+mod lock;
 mod map;
 mod memory;
 mod queue;
@@ -20,13 +22,15 @@ use crate::{Effort, Error};
 
 type Workload = fn(Effort, &mut Table) -> Result<(), Error>;
 
-pub const ALL: [(&str, Workload); 12] = [
+pub const ALL: [(&str, Workload); 14] = [
     ("round_trip", round_trip::run),
     ("submits", submits::run),
     ("map", map::run),
     ("echo", echo::run),
     ("connection", connection::run),
     ("queue", queue::run),
+    ("lock", lock::run),
+    ("array", array::run),
     ("start", start::run),
     ("work", work::run),
     ("memory", memory::run),
