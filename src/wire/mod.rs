@@ -23,7 +23,7 @@ pub(crate) use codec::{
     CodecError, FUNCTION_LEN, decode, decode_prefix, decode_whole, encode, encode_function,
     encode_owned, encode_whole, is_err, refusal, split_function,
 };
-pub(crate) use encoded::Encoded;
+pub(crate) use encoded::{Encoded, EncodedRef};
 pub(crate) use handles::{Carried, Handle, Handles};
 pub(crate) use message::{
     BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, ProcessSetup, Setup,
