@@ -91,6 +91,10 @@ impl Handles {
         Self((!descriptors.is_empty()).then(|| Arc::new(descriptors)))
     }
 
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }

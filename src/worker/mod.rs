@@ -12,6 +12,7 @@
 //! A process that runs one function is started in the same way, and then is `process` instead of `serve`.
 
 mod allowance;
+mod courier;
 mod answers;
 mod entry;
 mod memory;
