@@ -3,8 +3,10 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use futures::executor::block_on;
+use futures::future::try_join_all;
 use procession::Queue;
-use procession::manager::DictProxy;
+use procession::manager::{DictProxy, EventProxy};
 use procession::shared::{SharedMemory, Value};
 use procession::sync::{Barrier, Lock};
 use serde_bytes::ByteBuf;
@@ -51,6 +53,30 @@ pub fn ask_all(dict: DictProxy<String, u64>, count: usize) -> Result<usize, Stri
         dict.get(&key).map_err(|error| error.to_string())?;
     }
     Ok(count)
+}
+
+/// The same with so many calls on their way at a time.
+#[procession::task]
+pub fn ask_together(
+    dict: DictProxy<String, u64>,
+    count: usize,
+    at_a_time: usize,
+) -> Result<usize, String> {
+    let key = "key".to_owned();
+    for _ in 0..count / at_a_time {
+        let calls = (0..at_a_time).map(|_| dict.get_async(&key));
+        let answers = block_on(try_join_all(calls)).map_err(|error| error.to_string())?;
+        if answers.iter().any(|answer| *answer != Some(7)) {
+            return Err("another value than was put there".to_owned());
+        }
+    }
+    Ok(count)
+}
+
+/// Waits at a manager.
+#[procession::task]
+pub fn wait_for(event: EventProxy) -> Result<(), String> {
+    event.wait().map_err(|error| error.to_string())
 }
 
 /// Works for about so many steps of a nanosecond or so.

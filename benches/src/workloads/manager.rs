@@ -9,7 +9,7 @@ use crate::measure::{Contestant, Pinned, check, in_turns, seconds, trips};
 use crate::peers::pipe::Socket;
 use crate::peers::python::Python;
 use crate::table::{Peer, Table, Unit};
-use crate::tasks::ask_all;
+use crate::tasks::{ask_all, ask_together, wait_for};
 use crate::{Effort, Error};
 
 /// As long as a request, and as its answer, with what stands before them.
@@ -17,6 +17,9 @@ const FRAME: usize = 32;
 
 /// How many processes ask at once, where several do.
 const CLIENTS: usize = 8;
+
+/// How many calls each of them has on their way.
+const AT_A_TIME: usize = 64;
 
 pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
     {
@@ -105,47 +108,66 @@ fn round_trip(
     Ok(())
 }
 
-/// Several processes that ask the same dictionary.
+/// Several processes that ask the same dictionary: one call after the other, as Python can, and many at a time on each connection.
 fn clients(effort: Effort, table: &mut Table) -> Result<(), Error> {
-    let (count, python_count) = (effort.of(200_000, 800), effort.of(16_000, 80));
+    let (count, python_count) = (
+        effort.of(200_000, 2 * CLIENTS * AT_A_TIME),
+        effort.of(16_000, 80),
+    );
     let manager = Manager::start()?;
     let dict = manager.dict::<String, u64>()?;
     dict.insert("key".to_owned(), 7)?;
     let executor = pool(CLIENTS)?;
-    let each = count / CLIENTS;
+    let each = count / CLIENTS / AT_A_TIME * AT_A_TIME;
+    let rate = |are_together| -> Result<f64, Error> {
+        let took = seconds(|| {
+            let calls = (0..CLIENTS).map(|_| match are_together {
+                true => executor.submit(ask_together, (dict.clone(), each, AT_A_TIME)),
+                false => executor.submit(ask_all, (dict.clone(), each)),
+            });
+            let futures = calls.collect::<Result<Vec<_>, _>>()?;
+            futures
+                .into_iter()
+                .try_for_each(|future| check(future.wait()?, Ok(each)))
+        })?;
+        Ok((each * CLIENTS) as f64 / took)
+    };
     let mut python = Python::start(1);
     let mut contestants: Vec<Contestant<'_>> = vec![(
         Peer::Procession,
-        Box::new(|| {
-            let took = seconds(|| {
-                let calls = (0..CLIENTS).map(|_| executor.submit(ask_all, (dict.clone(), each)));
-                let futures = calls.collect::<Result<Vec<_>, _>>()?;
-                futures
-                    .into_iter()
-                    .try_for_each(|future| check(future.wait()?, Ok(each)))
-            })?;
-            Ok(vec![(each * CLIENTS) as f64 / took])
-        }),
+        Box::new(|| Ok(vec![rate(false)?, rate(true)?])),
     )];
     if let Some(python) = &mut python {
         let order = format!("manager_clients {CLIENTS} {python_count}");
         contestants.push((
             Peer::Pool,
-            Box::new(move || Ok(vec![python_count as f64 / python.does(&order)?[0]])),
+            Box::new(move || {
+                let rate = python_count as f64 / python.does(&order)?[0];
+                Ok(vec![rate, rate])
+            }),
         ));
     }
     let results = in_turns(effort.of(7, 1), contestants)?;
     let what = format!("manager, `dict.get` from {CLIENTS} processes");
-    table.row(
-        what.clone(),
-        Unit::Rate,
-        vec![
-            (Peer::Procession, results.median(Peer::Procession, 0)),
-            (Peer::Pool, results.median(Peer::Pool, 0)),
-        ],
-    );
-    if let Some(ratio) = results.ratio(Peer::Procession, Peer::Pool, 0) {
-        table.at_least(format!("{what}, by `multiprocessing.Manager`"), ratio, 10.0);
+    for (at, how) in [
+        (0, "one call after the other"),
+        (1, "64 at a time (Python: one)"),
+    ] {
+        table.row(
+            format!("{what}, {how}"),
+            Unit::Rate,
+            vec![
+                (Peer::Procession, results.median(Peer::Procession, at)),
+                (Peer::Pool, results.median(Peer::Pool, at)),
+            ],
+        );
+        if let Some(ratio) = results.ratio(Peer::Procession, Peer::Pool, at) {
+            table.at_least(
+                format!("{what}, {how}, by `multiprocessing.Manager`"),
+                ratio,
+                10.0,
+            );
+        }
     }
     Ok(())
 }
@@ -161,25 +183,21 @@ fn memory(effort: Effort, table: &mut Table) -> Result<(), Error> {
     let held = values(&manager, objects)?;
     let per_object = resident(&server)?.saturating_sub(before) as f64 / objects as f64;
     drop(held);
-    let dict = manager.dict::<String, u64>()?;
-    dict.insert("key".to_owned(), 7)?;
     let executor = pool(connections)?;
-    let connect = || -> Result<(), Error> {
-        let futures = (0..connections).map(|_| executor.submit(ask_all, (dict.clone(), 100)));
-        let futures = futures.collect::<Result<Vec<_>, _>>()?;
-        futures
-            .into_iter()
-            .try_for_each(|future| check(future.wait()?, Ok(100)))
-    };
-    let before = resident(&server)?;
-    while manager.status()?.connections < connections as u64 {
-        connect()?;
-    }
+    let (event, before) = (manager.event()?, resident(&server)?);
+    let waiting = (0..connections).map(|_| executor.submit(wait_for, event.clone()));
+    let waiting = waiting.collect::<Result<Vec<_>, _>>()?;
+    // Each has a connection of its own, and one beside it keeps the event while that travels.
+    while manager.status()?.connections <= connections as u64 {}
     let grown = resident(&server)?.saturating_sub(before);
+    event.set()?;
+    waiting
+        .into_iter()
+        .try_for_each(|future| check(future.wait()?, Ok(())))?;
     for (what, bytes) in [
         ("memory of a managed value, in the server", per_object),
         (
-            "memory of an idle connection to a manager, in the server",
+            "memory of a connection on which a call waits, in the server",
             grown as f64 / connections as f64,
         ),
     ] {

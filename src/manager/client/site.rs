@@ -24,7 +24,12 @@ use crate::manager::secure::{self, Address, CONNECT_TIME, ConnectError, Key, Lin
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys::Home;
 use crate::wire::{self, Handle};
+use crate::worker::in_worker;
 use serde::{Deserialize, Serialize};
+
+/// The one that a worker has last connected to. It stays connected when a task has dropped its proxies, since the next task is likely to bring others: to
+/// connect takes ten times as long as a call.
+static LATEST: Mutex<Option<Arc<Site>>> = Mutex::new(None);
 
 /// The servers that this process knows, by where they are and the numbers that they have given themselves.
 static SITES: Mutex<BTreeMap<(String, u64), Weak<Site>>> = Mutex::new(BTreeMap::new());
@@ -167,7 +172,13 @@ impl Site {
         }
         let connection = Connection::new(Arc::downgrade(self), line, welcome)
             .map_err(|error| self.lost(Some(Arc::new(error))))?;
-        Ok(self.connection.get_or_init(|| connection))
+        let connection = self.connection.get_or_init(|| connection);
+        if in_worker() {
+            let latest = lock(&LATEST).replace(self.clone());
+            // Not under the lock: it may be the last.
+            drop(latest);
+        }
+        Ok(connection)
     }
 
     /// Its connection, if it has been made.
