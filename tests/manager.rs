@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use futures::executor::block_on;
 use futures::future::join_all;
 use procession::manager::{
-    ConnectError, DictProxy, Key, ListProxy, Manager, ManagerError, ServeError, ValueProxy,
+    ConnectError, DictProxy, Key, ListProxy, Manager, ManagerError, ValueProxy,
 };
 use procession::pipe::{self, Sender};
 use procession::{Descriptor, Failure, Process, ProcessPoolExecutor, TaskError};
@@ -23,7 +23,6 @@ fn main() {
             a_manager_that_is_killed_is_lost_for_everybody,
             a_process_has_one_connection,
             a_wrong_key_is_refused,
-            an_address_in_use_is_told_by_whoever_starts_a_manager,
             objects_have_names,
             a_proxy_is_an_argument_and_a_result,
             a_proxy_goes_to_a_process_and_to_its_own_children,
@@ -183,20 +182,6 @@ fn a_wrong_key_is_refused() {
     let (address, key) = (manager.address().clone(), manager.key());
     drop(manager);
     assert!(is_lost(Manager::connect(&address, &key)));
-}
-
-fn an_address_in_use_is_told_by_whoever_starts_a_manager() {
-    let manager = manager();
-    let second = Manager::builder().address(manager.address()).start();
-    assert!(
-        matches!(
-            &second,
-            Err(ManagerError::NotStarted(ServeError::AddressInUse { address, .. }))
-                if address == manager.address()
-        ),
-        "{second:?}"
-    );
-    assert!(manager.is_alive());
 }
 
 fn objects_have_names() {

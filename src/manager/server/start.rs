@@ -6,7 +6,6 @@
 //! (It belongs to a network namespace: processes in another one do not find it.)
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,44 +32,7 @@ struct Order {
 }
 
 /// Says where it listens, or why it does not.
-type Report = Result<Address, Refusal>;
-
-/// Why it does not: what of an error can travel.
-#[derive(Serialize, Deserialize)]
-enum Refusal {
-    /// The system's number of the error.
-    AddressInUse(i32),
-    NotListening(i32),
-    /// Anything else, in full.
-    Other(String),
-}
-
-impl Refusal {
-    fn of(error: &ServeError) -> Self {
-        let number = |source: &Arc<io::Error>| source.raw_os_error();
-        let known = match error {
-            ServeError::AddressInUse { source, .. } => number(source).map(Self::AddressInUse),
-            ServeError::NotListening { source, .. } => number(source).map(Self::NotListening),
-            _ => None,
-        };
-        known.unwrap_or_else(|| Self::Other(format!("{error:?}")))
-    }
-
-    fn at(self, address: Address) -> ServeError {
-        let source = |number| Arc::new(io::Error::from_raw_os_error(number));
-        match self {
-            Self::AddressInUse(number) => ServeError::AddressInUse {
-                address,
-                source: source(number),
-            },
-            Self::NotListening(number) => ServeError::NotListening {
-                address,
-                source: source(number),
-            },
-            Self::Other(why) => ServeError::NotStarted(Arc::new(NotServing(why))),
-        }
-    }
-}
+type Report = Result<Address, String>;
 
 /// What the process runs.
 fn serve(order: Order, report: Sender<Report>) {
@@ -86,7 +48,7 @@ fn serve(order: Order, report: Sender<Report>) {
             server.wait();
         }
         Err(error) => {
-            let _ = report.send(&Err(Refusal::of(&error)));
+            let _ = report.send(&Err(format!("{error:?}")));
         }
     }
 }
@@ -126,7 +88,7 @@ pub(crate) fn start_process(
         }
     };
     let order = Order {
-        address: address.clone(),
+        address,
         key: TravellingKey::from(&key),
         limits: builder.limits(),
     };
@@ -138,10 +100,10 @@ pub(crate) fn start_process(
         .map_err(|error| failed(Arc::new(error)))?;
     match reports.recv_timeout(START_TIME) {
         Ok(Some(Ok(address))) => Ok((process, address, key)),
-        Ok(Some(Err(refusal))) => {
+        Ok(Some(Err(why))) => {
             process.kill();
             let _ = process.join();
-            Err(refusal.at(address))
+            Err(said(why))
         }
         Ok(None) => {
             process.kill();
