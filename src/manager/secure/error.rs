@@ -85,7 +85,7 @@ pub enum ServeError {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// Somebody else listens there already, or (where it is a path) there is a file: that of a server that was killed, for one.
-    #[error("{address} is in use{}", remedy(address))]
+    #[error("{address} is in use")]
     AddressInUse {
         /// Where.
         address: Address,
@@ -113,14 +113,6 @@ pub enum ServeError {
     /// The system refuses what a server needs besides: a thread, a descriptor, random bytes for a key.
     #[error("the server cannot be started")]
     NotStarted(#[source] Arc<dyn std::error::Error + Send + Sync>),
-}
-
-/// What to do about an address that is in use, where that is not plain.
-fn remedy(address: &Address) -> &'static str {
-    match address {
-        Address::Unix(_) => "; if nobody listens there, remove the file",
-        _ => "",
-    }
 }
 
 impl fmt::Debug for ConnectError {
