@@ -385,7 +385,9 @@
 //! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
 //! `procession-connections` is there while there are [connections](mod@pipe), or [managers](mod@manager), that were ever awaited, `procession-children` while a [`Process`] is awaited, or one that was dropped runs, and
 //! `procession-queue` for each side of a [`Queue`] that was ever awaited. A manager's [server](manager::Server) runs on
-//! `procession-manager`, and methods of types of your own there on up to 32 threads `procession-managed`; both are in the manager's process, which is this one only if it has a `Server`. A worker runs its tasks on its main thread; a second one watches for the end of this process.
+//! `procession-manager`, and methods of types of your own there on up to 32 threads `procession-managed`; both are in the manager's process, which is this one only if it has a
+//! [`Server`](manager::Server). A worker runs its tasks on its main thread; a second one watches for the end of this process, and
+//! a third one, from its first chunk on, sends what has ended of a chunk while an item takes its time.
 //!
 //! # Features
 //!

@@ -55,7 +55,7 @@
 //!   that it sees is that of the item that it has seen, or of a later one, never of an earlier one.
 //! * `elapsed_ns` and `resident_kib` are words by themselves: nothing else is read because of them. They are
 //!   stored with Release all the same, which costs nothing on x86 and one cheap instruction on ARM.
-//! * `kept_count` is stored with Release after the bytes that it counts, and read when the worker is gone.
+//! * `kept` is stored with Release after the bytes that it counts, and read when the worker is gone, or by another thread of it.
 //! * That a slot's earlier user is passed is learnt from a pipe. The system's own locks in `write` and `read` order
 //!   what the worker wrote before what the driver does then; the models use an atomic for it.
 //!
@@ -103,11 +103,10 @@ struct Slot {
     elapsed_ns: AtomicU64,
     /// How much memory the worker had then; 0 if it was not asked for.
     resident_kib: AtomicU64,
-    /// Of the items that have ended and whose results have yet to be sent: the first, how many, and how many bytes they take
-    /// in the memory behind this page.
+    /// Of the items that have ended and whose results have yet to be sent: the first; and how many, and how many bytes they take
+    /// in the memory behind this page: `len << 32 | count`.
     kept_first: AtomicU32,
-    kept_count: AtomicU32,
-    kept_len: AtomicU64,
+    kept: AtomicU64,
 }
 
 #[cfg(not(loom))]
@@ -118,7 +117,7 @@ const _: () = assert!(size_of::<Page>() == 4096 && align_of::<Page>() == 64);
 pub(crate) struct Kept {
     pub(crate) first: u32,
     pub(crate) count: u32,
-    pub(crate) len: u64,
+    pub(crate) len: u32,
 }
 
 /// What the page says about a task whose worker is gone.
@@ -158,18 +157,19 @@ impl Page {
         slot.started_ns.store(0, Ordering::Relaxed);
         slot.elapsed_ns.store(0, Ordering::Relaxed);
         slot.resident_kib.store(0, Ordering::Relaxed);
-        slot.kept_count.store(0, Ordering::Relaxed);
+        slot.kept.store(0, Ordering::Relaxed);
         slot.state.store(word(seq, SENT), Ordering::Release);
     }
 
-    /// What a worker had kept of a chunk that it had begun: its word, like everything here. For when it is gone.
+    /// What a worker has kept of a chunk that it has begun: its word, like everything here. For when it is gone, and for a thread of it.
     pub(crate) fn kept(&self, seq: u32) -> Option<Kept> {
         let slot = self.slot(seq);
-        let count = slot.kept_count.load(Ordering::Acquire);
+        let kept = slot.kept.load(Ordering::Acquire);
+        let (len, count) = ((kept >> 32) as u32, kept as u32);
         (count > 0 && self.is_begun(seq)).then(|| Kept {
             first: slot.kept_first.load(Ordering::Relaxed),
             count,
-            len: slot.kept_len.load(Ordering::Relaxed),
+            len,
         })
     }
 
@@ -278,11 +278,15 @@ impl Page {
         slot.swap(seq, BEGUN)
     }
 
-    /// Goes from one item of the chunk to the next, which begins now. False says that the worker is condemned, and
+    /// Goes from one item of the chunk to the next, which begins now, or a little later. False says that the worker is condemned, and
     /// that the next item must not begin.
     pub(crate) fn advance(&self, seq: u32, from: u32, now_ns: u64) -> bool {
         let slot = self.slot(seq);
-        let before = slot.started_ns.swap(now_ns, Ordering::Relaxed);
+        // This word is the worker's own, and the time is often the same: no time was taken in between.
+        let before = slot.started_ns.load(Ordering::Relaxed);
+        if before != now_ns {
+            slot.started_ns.store(now_ns, Ordering::Relaxed);
+        }
         let has_advanced = slot.leave_running(from, run_word(from.wrapping_add(1), RUNNING));
         if !has_advanced {
             slot.started_ns.store(before, Ordering::Relaxed);
@@ -309,15 +313,14 @@ impl Page {
     /// Nothing is kept, from this item on.
     pub(crate) fn keep_nothing(&self, seq: u32, first: u32) {
         let slot = self.slot(seq);
-        slot.kept_count.store(0, Ordering::Relaxed);
+        slot.kept.store(0, Ordering::Relaxed);
         slot.kept_first.store(first, Ordering::Relaxed);
     }
 
     /// So many items are kept, which take so many bytes: those are there.
-    pub(crate) fn keep(&self, seq: u32, count: u32, len: u64) {
-        let slot = self.slot(seq);
-        slot.kept_len.store(len, Ordering::Relaxed);
-        slot.kept_count.store(count, Ordering::Release);
+    pub(crate) fn keep(&self, seq: u32, count: u32, len: u32) {
+        let kept = u64::from(len) << 32 | u64::from(count);
+        self.slot(seq).kept.store(kept, Ordering::Release);
     }
 
     /// Notes that the task has ended, with its last item, and how long it ran. Call it before the result is sent: the
@@ -366,8 +369,7 @@ impl Slot {
             elapsed_ns: AtomicU64::new(0),
             resident_kib: AtomicU64::new(0),
             kept_first: AtomicU32::new(0),
-            kept_count: AtomicU32::new(0),
-            kept_len: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
         }
     }
 

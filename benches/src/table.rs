@@ -24,9 +24,9 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Procession => "procession",
-            Self::Pipe => "bare pipe, socket or process",
+            Self::Pipe => "bare pipe, socket, futex or process",
             Self::Executor => "CPython ProcessPoolExecutor",
-            Self::Pool => "multiprocessing (Pool, Pipe, Queue)",
+            Self::Pool => "multiprocessing (Pool, Pipe, Queue, Lock, Array)",
             Self::Procspawn => "procspawn",
             Self::Rayon => "rayon (threads)",
         }

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use procession::Queue;
 use procession::manager::DictProxy;
+use procession::shared::{SharedMemory, Value};
+use procession::sync::{Barrier, Lock};
 use serde_bytes::ByteBuf;
+
+use crate::peers::futex::with_lock;
 
 #[procession::task]
 pub fn noop(n: u64) -> u64 {
@@ -79,4 +83,45 @@ pub fn get_all(queue: Queue<Vec<u8>>, count: usize) -> Result<usize, String> {
         black_box(queue.get().map_err(|error| error.to_string())?);
     }
     Ok(count)
+}
+
+/// On the clock that all processes share.
+fn now_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Counts to what all do, each step under the lock. Says when it began, and when it had done.
+#[procession::task]
+pub fn count_by_lock(
+    lock: Lock,
+    total: Value<u64>,
+    start: Barrier,
+    count: usize,
+) -> Result<(u64, u64), String> {
+    start.wait().map_err(|error| error.to_string())?;
+    let begun = now_ns();
+    for _ in 0..count {
+        let _guard = lock.lock().map_err(|error| error.to_string())?;
+        total.set_unlocked(total.get_unlocked() + 1);
+    }
+    Ok((begun, now_ns()))
+}
+
+/// The same under a bare futex.
+#[procession::task]
+pub fn count_by_futex(
+    memory: SharedMemory,
+    total: Value<u64>,
+    start: Barrier,
+    count: usize,
+) -> Result<(u64, u64), String> {
+    let word = memory.as_atomic::<u32>(0, 1);
+    let word = &word.map_err(|error| error.to_string())?[0];
+    start.wait().map_err(|error| error.to_string())?;
+    let begun = now_ns();
+    for _ in 0..count {
+        with_lock(word, || total.set_unlocked(total.get_unlocked() + 1));
+    }
+    Ok((begun, now_ns()))
 }

@@ -37,7 +37,7 @@ pub struct WorkerLost {
     pub pid: u32,
     /// How the process ended.
     pub end: EndOfWorker,
-    /// How long the function had been running.
+    /// How long the function had been running; for an item of a chunk, to within a millisecond or so.
     pub run_time: Option<Duration>,
     /// How many times the task was begun: more than once only where it was to be retried. A task that was never begun, and
     /// given up because worker after worker ended when it was about to, has 0.

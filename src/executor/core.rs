@@ -1,13 +1,13 @@
 //! What every executor offers to the code above it: a gate, and a place to put a call. Bytes in,
 //! bytes out; nothing here knows the types of arguments and results.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::gate::{Gate, Permit};
 use super::retry::Options;
 use crate::error::{SubmitError, TaskId};
 use crate::frame::Kind;
-use crate::future::{Host, RawFuture, Stage};
+use crate::future::{Host, HostRef, RawFuture, Stage};
 use crate::registry::Function;
 use crate::wire::{self, ChunkWriter, Handles, handles};
 
@@ -225,7 +225,7 @@ impl Shape {
 
 impl Promises {
     /// The futures of a call of this shape, under this number.
-    pub(crate) fn new(shape: Shape, id: TaskId, host: &Weak<dyn Host>) -> Self {
+    pub(crate) fn new(shape: Shape, id: TaskId, host: &HostRef) -> Self {
         let future = || RawFuture::pending(id, Some(host.clone()));
         match shape {
             Shape::Task => Self::One(future()),

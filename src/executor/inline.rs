@@ -1,7 +1,7 @@
 //! The executor without concurrency.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::core::{Core, Promises, Shutdown, Work};
@@ -11,7 +11,7 @@ use super::gate::{Gate, Permit};
 use super::local::{LocalJob, Runner, left_until};
 use super::methods::executor_methods;
 use crate::error::{SubmitError, TaskId};
-use crate::future::{Host, Kill, RawFuture};
+use crate::future::{Host, HostRef, Kill, RawFuture};
 use crate::primitives::plain::{Condvar, Mutex, lock};
 use crate::wire::Encoded;
 
@@ -45,6 +45,8 @@ struct Inline {
     next: AtomicU64,
     is_shut_down: AtomicBool,
     ended: RawFuture,
+    /// This, as futures have it.
+    host: HostRef,
 }
 
 impl InlineExecutor {
@@ -55,14 +57,15 @@ impl InlineExecutor {
     /// assert_eq!(executor.max_workers(), 1);
     /// ```
     pub fn new() -> Self {
-        let inline = Inline {
+        let inline = Arc::new_cyclic(|this: &Weak<Inline>| Inline {
             gate: Gate::new(DEFAULT_MAX_PENDING),
             next: AtomicU64::new(0),
             is_shut_down: AtomicBool::new(false),
             ended: RawFuture::pending(TaskId(0), None),
-        };
+            host: HostRef::new(this.clone()),
+        });
         Self {
-            handle: Handle(Arc::new(inline)),
+            handle: Handle(inline),
         }
     }
 }
@@ -142,8 +145,7 @@ impl Core for Inline {
             return Err(SubmitError::ShutDown);
         }
         let id = TaskId(self.next.fetch_add(1, Ordering::Relaxed));
-        let host: Arc<dyn Host> = self.clone();
-        let promises = Promises::new(work.shape, id, &Arc::downgrade(&host));
+        let promises = Promises::new(work.shape, id, &self.host);
         LocalJob {
             id,
             work,

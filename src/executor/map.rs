@@ -183,8 +183,8 @@ impl<A, E> TryInput for Result<A, E> {
 macro_rules! options {
     () => {
         /// How many items one task takes: they go to a worker together and run one after another.
-        /// Default: 1. More saves pipe round trips for short functions; results come back at least
-        /// every millisecond all the same, between two items.
+        /// Default: 1. More saves pipe round trips for short functions; what has
+        /// ended comes back after a millisecond or so all the same, whatever the item after it does.
         ///
         /// When the worker dies, the item that ran fails with [`TaskError::WorkerLost`], and no other: what had ended before it
         /// is kept where it outlives the worker, and those after it run elsewhere.
@@ -218,8 +218,7 @@ macro_rules! options {
         /// pool that captures output or has [`max_tasks_per_child`](crate::ProcessPoolExecutorBuilder::max_tasks_per_child),
         /// with time limits or retries, with a chosen [`buffersize`](Self::buffersize), and in executors without processes.
         ///
-        /// An item that takes much longer than those before it holds up those of the same task, and also the results of those
-        /// that have just ended: they are sent between two items.
+        /// An item that takes much longer than those before it holds up those behind it in the same task.
         ///
         /// ```standalone_crate
         /// use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use super::local::{LocalJob, Runner, left_until};
 use super::methods::executor_methods;
 use super::process::callbacks::Callbacks;
 use crate::error::{BuildError, SubmitError, TaskError, TaskId};
-use crate::future::{Host, Kill, RawFuture};
+use crate::future::{Host, HostRef, Kill, RawFuture};
 use crate::primitives::plain::{Condvar, Mutex, lock};
 use crate::wire::Encoded;
 
@@ -65,6 +65,8 @@ struct Threads {
     gate: Arc<Gate>,
     callbacks: Callbacks,
     ended: RawFuture,
+    /// This, as futures have it.
+    host: HostRef,
     max_workers: usize,
     handles: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -140,7 +142,7 @@ impl ThreadPoolExecutor {
                 });
             }
         }
-        let threads = Arc::new(Threads {
+        let threads = Arc::new_cyclic(|this: &Weak<Threads>| Threads {
             state: Mutex::new(State {
                 threads: max_workers,
                 ..State::default()
@@ -150,6 +152,7 @@ impl ThreadPoolExecutor {
             gate: Gate::new(max_pending),
             callbacks: Callbacks::new("procession-callbacks"),
             ended: RawFuture::pending(TaskId(0), None),
+            host: HostRef::new(this.clone()),
             max_workers,
             handles: Mutex::new(Vec::new()),
         });
@@ -320,8 +323,7 @@ impl Core for Threads {
         }
         let id = TaskId(state.next);
         state.next += 1;
-        let host: Arc<dyn Host> = self.clone();
-        let promises = Promises::new(work.shape, id, &Arc::downgrade(&host));
+        let promises = Promises::new(work.shape, id, &self.host);
         let job = LocalJob {
             id,
             work,

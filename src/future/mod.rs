@@ -53,7 +53,7 @@ pub use typed::{Awaiting, Future};
 pub use wait::{ReturnWhen, WaitAsync, Waited, wait, wait_async};
 
 pub use raw::Kill;
-pub(crate) use raw::{Host, Outcome, RawFuture};
+pub(crate) use raw::{Host, HostRef, Outcome, RawFuture};
 pub(crate) use stage::{Answer, Answers, Place, Stage};
 pub(crate) use timer::Timer;
 pub(crate) use waiting::Seat;

@@ -16,7 +16,7 @@ use crate::primitives::{Arc, Weak};
 
 use super::completes::Completes;
 use super::completes::sealed::Sealed;
-use super::raw::{Host, Kill, Outcome, RawFuture};
+use super::raw::{Ended, Host, HostRef, Kill, Outcome, RawFuture};
 use super::waiting::Seat;
 use super::watcher::Watch;
 
@@ -36,8 +36,8 @@ fn value(byte: u8) -> Outcome {
     Ok(vec![byte].into())
 }
 
-fn byte_of(outcome: &Outcome) -> u8 {
-    outcome.as_ref().unwrap().bytes[0]
+fn byte_of(outcome: Ended<'_>) -> u8 {
+    outcome.unwrap().bytes[0]
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn loom_a_task_that_ends_and_is_killed_has_one_outcome_and_the_killer_knows_whic
             future: OnceLock::new(),
         });
         let weak: Weak<dyn Host> = Arc::downgrade(&host) as Weak<dyn Host>;
-        let future = RawFuture::pending(TaskId(0), Some(weak));
+        let future = RawFuture::pending(TaskId(0), Some(HostRef::new(weak)));
         assert!(host.future.set(future.clone()).is_ok());
         host.page.send(Running::SEQ);
         assert!(host.page.begin(Running::SEQ, 1));

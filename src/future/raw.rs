@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::error::{TaskError, TaskId};
 use crate::primitives::{Arc, AtomicU32, Condvar, Mutex, OnceLock, Ordering, Weak, lock, park};
-use crate::wire::Encoded;
+use crate::wire::{Encoded, EncodedRef};
 
 use super::contain::{contain, contain_callback};
 use super::typed::Future;
@@ -15,6 +15,9 @@ use super::watcher::Watcher;
 
 /// How a task ended: its encoded result, decoded by its consumer, as often as asked.
 pub(crate) type Outcome = Result<Encoded, TaskError>;
+
+/// The same, as a future shows it.
+pub(crate) type Ended<'a> = Result<EncodedRef<'a>, &'a TaskError>;
 
 /// What a future asks of the executor that runs its task.
 ///
@@ -71,21 +74,75 @@ pub struct RawFuture {
     shared: Arc<Shared>,
 }
 
+/// How futures reach their host. They hold it weakly, and one of a million futures takes one word for it.
+#[derive(Clone)]
+pub(crate) struct HostRef(Arc<Weak<dyn Host>>);
+
 /// It was cancelled and has never begun.
 const NOT_BEGUN: u32 = 1;
 
 /// It was cancelled before it began anew.
 const BEGUN_BEFORE: u32 = 2;
 
+/// There may be a million of them, most of which wait for most of their time: what is rare, or comes at the end, is elsewhere.
 struct Shared {
     id: TaskId,
-    host: Option<Weak<dyn Host>>,
-    outcome: OnceLock<Outcome>,
+    host: Option<HostRef>,
+    outcome: OnceLock<Kept>,
     /// Whether the host has cancelled the task, and some thread is about to say so: [`NOT_BEGUN`], [`BEGUN_BEFORE`], or 0.
     cancelled: AtomicU32,
     waiting: Mutex<Waiting>,
     /// Notified after the outcome is set, if a thread is parked.
     ended: Condvar,
+}
+
+/// What a pending future may take, beside its two counts.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Shared>() <= 88);
+
+/// An outcome, as it is kept.
+enum Kept {
+    /// The result of many a task: an allocation would be the larger part of it.
+    Tiny {
+        len: u8,
+        bytes: [u8; TINY],
+    },
+    Result(Box<Encoded>),
+    Error(Box<TaskError>),
+}
+
+/// An encoded result of at most this many bytes has no memory of its own.
+const TINY: usize = 14;
+
+impl HostRef {
+    pub(crate) fn new(host: Weak<dyn Host>) -> Self {
+        Self(Arc::new(host))
+    }
+}
+
+impl Kept {
+    fn new(outcome: Outcome) -> Self {
+        match outcome {
+            Ok(result) if result.bytes.len() <= TINY && result.handles.is_empty() => {
+                let mut bytes = [0; TINY];
+                bytes[..result.bytes.len()].copy_from_slice(&result.bytes);
+                let len = result.bytes.len() as u8;
+                Self::Tiny { len, bytes }
+            }
+            Ok(result) => Self::Result(Box::new(result)),
+            Err(error) => Self::Error(Box::new(error)),
+        }
+    }
+
+    fn shown(&self) -> Ended<'_> {
+        match self {
+            Self::Tiny { len, bytes } => {
+                Ok(EncodedRef::plain(&bytes[..usize::from(*len).min(TINY)]))
+            }
+            Self::Result(result) => Ok((&**result).into()),
+            Self::Error(error) => Err(error),
+        }
+    }
 }
 
 /// What can be said about a future, from the outside.
@@ -100,7 +157,7 @@ pub(crate) enum State<'a> {
 
 impl RawFuture {
     /// A future that somebody promises to complete. Without a host, cancelling completes it at once.
-    pub(crate) fn pending(id: TaskId, host: Option<Weak<dyn Host>>) -> Self {
+    pub(crate) fn pending(id: TaskId, host: Option<HostRef>) -> Self {
         let shared = Shared {
             id,
             host,
@@ -141,7 +198,7 @@ impl RawFuture {
     ///
     /// Call it with no lock held: wakers run here, and callbacks too when there is no host.
     pub(crate) fn complete(&self, outcome: Outcome) -> bool {
-        if self.shared.outcome.set(outcome).is_err() {
+        if self.shared.outcome.set(Kept::new(outcome)).is_err() {
             return false;
         }
         let (parked, waiters) = {
@@ -169,13 +226,13 @@ impl RawFuture {
     }
 
     /// The outcome, once there is one.
-    pub(crate) fn outcome(&self) -> Option<&Outcome> {
-        self.shared.outcome.get()
+    pub(crate) fn outcome(&self) -> Option<Ended<'_>> {
+        self.shared.outcome.get().map(Kept::shown)
     }
 
     /// One atomic load.
     pub(crate) fn is_done(&self) -> bool {
-        self.outcome().is_some()
+        self.shared.outcome.get().is_some()
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -247,7 +304,7 @@ impl RawFuture {
     }
 
     /// Blocks until there is an outcome or the deadline has passed.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<&Outcome> {
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Ended<'_>> {
         if self.is_done() {
             return self.outcome();
         }
@@ -276,7 +333,7 @@ impl RawFuture {
     }
 
     /// Returns the outcome, or takes a seat for the task's waker.
-    pub(crate) fn poll(&self, seat: &mut Seat, context: &mut Context<'_>) -> Poll<&Outcome> {
+    pub(crate) fn poll(&self, seat: &mut Seat, context: &mut Context<'_>) -> Poll<Ended<'_>> {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
         }
@@ -353,7 +410,7 @@ impl RawFuture {
     }
 
     fn host(&self) -> Option<Arc<dyn Host>> {
-        self.shared.host.as_ref()?.upgrade()
+        self.shared.host.as_ref()?.0.upgrade()
     }
 
     fn hand_over(&self, callback: Callback) {
@@ -371,7 +428,7 @@ impl RawFuture {
 }
 
 /// Whether a task ended because its caller wanted it to.
-pub(super) fn is_cancellation(outcome: &Outcome) -> bool {
+pub(super) fn is_cancellation(outcome: Ended<'_>) -> bool {
     matches!(
         outcome,
         Err(TaskError::Cancelled { .. } | TaskError::Killed(_))

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{TaskError, TaskId};
 
-use super::raw::{Kill, Outcome, RawFuture, State};
+use super::raw::{Ended, Kill, RawFuture, State};
 use super::waiting::Seat;
 
 /// The result of a task, once it has one.
@@ -49,6 +49,9 @@ pub struct Future<T> {
     // Makes values of `T`, holds none: so it is `Send` and `Sync` whatever `T` is.
     result: PhantomData<fn() -> T>,
 }
+
+/// There may be a million of them in a `Vec`.
+const _: () = assert!(size_of::<Future<()>>() <= 16);
 
 /// What becomes of a task whose future is dropped.
 #[derive(Clone, Copy)]
@@ -386,7 +389,7 @@ pub(super) fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(timeout?)
 }
 
-fn decode<T: DeserializeOwned + 'static>(outcome: &Outcome) -> Result<T, TaskError> {
+fn decode<T: DeserializeOwned + 'static>(outcome: Ended<'_>) -> Result<T, TaskError> {
     match outcome {
         Ok(encoded) => encoded
             .decode()

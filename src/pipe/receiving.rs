@@ -251,11 +251,7 @@ impl End {
             head: &head,
             len,
             scratch,
-            handles: packet
-                .descriptors
-                .into_iter()
-                .map(|descriptor| Arc::new(descriptor.into()))
-                .collect(),
+            handles: packet.descriptors.into_iter().map(Arc::new).collect(),
             has_lost_handles: packet.has_lost_descriptors,
         };
         Ok((incoming.accept(came, self.max_message()), packet.len))

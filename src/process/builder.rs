@@ -1,11 +1,12 @@
 //! How a process is to be started.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::current::current_process;
 use super::shared::Shared;
@@ -13,8 +14,8 @@ use super::{Process, children};
 use crate::error::{BuildError, SpawnError, SubmitError};
 use crate::registry::{TaskFunction, find, registry};
 use crate::sys::{self, Environment, Streams};
-use crate::wire::{self, Limits, PROTOCOL, ProcessSetup, Setup, Wanted, handles};
-use crate::worker::{self, Destination, Launch};
+use crate::wire::{self, PROTOCOL, ProcessSetup, Setup, Wanted, handles};
+use crate::worker::{self, Allowance, Destination, KeptFds, Launch, MAX_DIRECTORY};
 
 /// How many processes have been started here.
 static STARTED: AtomicU64 = AtomicU64::new(0);
@@ -22,9 +23,8 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 /// The longest that encoded arguments, or an encoded result, may be unless something else is asked for, in bytes.
 const DEFAULT_MAX_FRAME: u64 = 4 << 30;
 
-/// How long a name, and the path of a directory, may be, in bytes: all of a process's setup is one message.
+/// How long a name may be, in bytes: all of a process's setup is one message.
 const MAX_NAME: usize = 255;
-const MAX_DIRECTORY: usize = 4096;
 
 /// A failure has to fit, with enough of its text.
 const LEAST_MAX_FRAME: u64 = 4096;
@@ -59,7 +59,8 @@ pub struct ProcessBuilder {
     stdout: ProcessOutput,
     stderr: ProcessOutput,
     environment: Environment,
-    directory: Option<PathBuf>,
+    allowance: Allowance,
+    kept: KeptFds,
     program: Option<PathBuf>,
     max_frame: Option<u64>,
 }
@@ -174,7 +175,106 @@ impl ProcessBuilder {
 
     /// The directory in which it works. Default: that of this process.
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.directory = Some(directory.into());
+        self.allowance.directory = Some(directory.into().into_os_string());
+        self
+    }
+
+    /// Lets it have this descriptor, under the same number, open across exec; the builder keeps a duplicate until then. Every other one above
+    /// 2 is closed in it. At most 200 can be kept. (A descriptor that is an argument, a [`Descriptor`](crate::Descriptor), needs no such thing.)
+    ///
+    /// ```standalone_crate
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// use procession::Process;
+    ///
+    /// #[procession::task]
+    /// fn is_open(number: i32) -> bool {
+    ///     std::path::Path::new(&format!("/proc/self/fd/{number}")).exists()
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     procession::init();
+    ///     let file = std::fs::File::open("/dev/zero")?;
+    ///     let process = Process::builder().keep_fd(&file).spawn(is_open, file.as_raw_fd())?;
+    ///     assert!(process.join()?);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn keep_fd(mut self, fd: impl AsFd) -> Self {
+        self.kept.keep(fd);
+        self
+    }
+
+    /// How much address space it may have, in bytes (`RLIMIT_AS`). Default: what it inherits. As for
+    /// [a pool](crate::ProcessPoolExecutorBuilder::address_space), which says more: an allocation that fails and is not looked at ends it with
+    /// [`EndOfWorker::MemoryLimit`](crate::EndOfWorker::MemoryLimit).
+    ///
+    /// ```
+    /// let builder = procession::Process::builder().address_space(1 << 30);
+    /// # drop(builder);
+    /// ```
+    pub fn address_space(mut self, bytes: u64) -> Self {
+        self.allowance.address_space = Some(bytes);
+        self
+    }
+
+    /// How much CPU time its function may use, of all its threads together (`RLIMIT_CPU`); rounded up to whole seconds, and up to one more. Default:
+    /// unlimited. Zero is refused.
+    ///
+    /// Past it the process is ended by SIGXCPU: [`EndOfWorker::CpuLimit`](crate::EndOfWorker::CpuLimit).
+    ///
+    /// ```
+    /// let minute = std::time::Duration::from_secs(60);
+    /// let builder = procession::Process::builder().cpu_time(minute);
+    /// # drop(builder);
+    /// ```
+    pub fn cpu_time(mut self, time: Duration) -> Self {
+        self.allowance.cpu_time = Some(time);
+        self
+    }
+
+    /// How many descriptors it may have open (`RLIMIT_NOFILE`). Default: what it inherits. Zero is refused.
+    ///
+    /// ```
+    /// let builder = procession::Process::builder().open_files(256);
+    /// # drop(builder);
+    /// ```
+    pub fn open_files(mut self, count: u64) -> Self {
+        self.allowance.open_files = Some(count);
+        self
+    }
+
+    /// How large a core dump of it may be, in bytes (`RLIMIT_CORE`). Default: what it inherits. Zero is none.
+    ///
+    /// ```
+    /// let builder = procession::Process::builder().core_size(0);
+    /// # drop(builder);
+    /// ```
+    pub fn core_size(mut self, bytes: u64) -> Self {
+        self.allowance.core_size = Some(bytes);
+        self
+    }
+
+    /// Its niceness, from -20 to 19: one of a higher one leaves the CPU to others. Default: what it inherits. A lower one than this process
+    /// has needs a privilege.
+    ///
+    /// ```
+    /// let builder = procession::Process::builder().nice(10);
+    /// # drop(builder);
+    /// ```
+    pub fn nice(mut self, niceness: i32) -> Self {
+        self.allowance.niceness = Some(niceness);
+        self
+    }
+
+    /// The CPUs that it may run on, by number. Default: those that it inherits.
+    ///
+    /// ```
+    /// let builder = procession::Process::builder().cpu_affinity([0]);
+    /// # drop(builder);
+    /// ```
+    pub fn cpu_affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
+        self.allowance.cpus = Some(cpus.into_iter().collect());
         self
     }
 
@@ -196,7 +296,7 @@ impl ProcessBuilder {
     ///
     /// # Errors
     ///
-    /// The function is not registered; its arguments do not encode or are too large; [`init`](crate::init) has not been called; processes are nested more
+    /// The function is not registered; its arguments do not encode or are too large; what was chosen cannot be; [`init`](crate::init) has not been called; processes are nested more
     /// than ten deep; or the system refuses a process, memory or descriptors.
     pub fn spawn<F, A, K>(self, function: F, args: A) -> Result<Process<F::Output>, SpawnError>
     where
@@ -234,7 +334,16 @@ impl ProcessBuilder {
         let (launch, setup, streams) = self.plan(process, max_frame).map_err(SpawnError::Start)?;
         let started = worker::start_process(&launch, &setup, &call, &handles, streams)
             .map_err(|error| SpawnError::Start(error.into_build_error(&launch)))?;
-        let shared = Shared::new(number, name.into(), is_daemon, function, max_frame, started);
+        let limits = setup.limits;
+        let shared = Shared::new(
+            number,
+            name.into(),
+            is_daemon,
+            function,
+            max_frame,
+            limits,
+            started,
+        );
         children::add(shared.clone());
         Ok(Process::new(shared))
     }
@@ -246,6 +355,8 @@ impl ProcessBuilder {
         max_frame: u64,
     ) -> Result<(Launch, Setup, Streams), BuildError> {
         self.check(max_frame)?;
+        let limits = self.allowance.limits()?;
+        let kept = self.kept.take()?;
         let is_own_program = self.program.is_none();
         let initialised = worker::check_this_process(is_own_program)?;
         let program = worker::program_at(self.program)?;
@@ -273,12 +384,7 @@ impl ProcessBuilder {
             tells_memory: false,
             is_captured: false,
             records: Wanted::default(),
-            limits: Limits {
-                directory: self
-                    .directory
-                    .map(|directory| directory.as_os_str().as_bytes().to_vec()),
-                ..Limits::default()
-            },
+            limits,
             process: Some(process),
         };
         let launch = Launch {
@@ -286,7 +392,7 @@ impl ProcessBuilder {
             test_binary: initialised.test_arguments.is_some(),
             arguments: initialised.test_arguments.unwrap_or_default(),
             depth: initialised.depth,
-            kept: Vec::new(),
+            kept,
             environment: self.environment,
             stdout: Destination::Inherited,
             stderr: Destination::Inherited,
@@ -310,8 +416,8 @@ impl ProcessBuilder {
                 value: format!("{} bytes", self.name.as_ref().map_or(0, String::len)),
             });
         }
-        let directory = self.directory.as_ref();
-        let directory = directory.map_or(&[][..], |path| path.as_os_str().as_bytes());
+        let directory = self.allowance.directory.as_ref();
+        let directory = directory.map_or(&[][..], |path| path.as_bytes());
         if directory.len() > MAX_DIRECTORY || directory.contains(&0) {
             return Err(BuildError::Parameter {
                 parameter: "current_dir",

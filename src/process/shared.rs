@@ -12,9 +12,12 @@ use crate::error::{EndOfWorker, ProcessEnded, ProcessError, TaskError, Travellin
 use crate::frame::{HEADER_LEN, Header, Kind};
 use crate::primitives::plain::{Mutex, lock};
 use crate::registry::Function;
-use crate::sys::{self, Child, ControlSocket, End, Parcel, Signal};
-use crate::wire::{self, Arrived, Arriving, Encoded, Handles, TaskFailure};
+use crate::sys::{self, Child, ControlSocket, End, Parcel, SharedPage, Signal};
+use crate::wire::{self, Arrived, Arriving, Encoded, Handles, Limits, TaskFailure};
 use crate::worker::{self, StartedProcess};
+
+/// The kernel's, for too much CPU time.
+const SIGXCPU: i32 = 24;
 
 /// As long as anybody waits for what has no end.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
@@ -28,11 +31,14 @@ pub(super) struct Shared {
     pub(super) pid: u32,
     function: &'static Function,
     max_frame: u64,
+    limits: Limits,
     child: Child,
     /// Its end ends the process.
     control: ControlSocket,
     /// Taken when it has ended.
     result: Mutex<Option<Parcel>>,
+    /// Where it leaves a note, if its address space is limited.
+    page: Option<SharedPage>,
     ended: OnceLock<Ended>,
     /// Whoever has it finds out how it ended.
     ending: Mutex<()>,
@@ -52,12 +58,14 @@ impl Shared {
         is_daemon: bool,
         function: &'static Function,
         max_frame: u64,
+        limits: Limits,
         started: StartedProcess,
     ) -> Arc<Self> {
         let StartedProcess {
             child,
             control,
             result,
+            page,
         } = started;
         Arc::new(Self {
             number,
@@ -66,9 +74,11 @@ impl Shared {
             pid: child.pid(),
             function,
             max_frame,
+            limits,
             child,
             control,
             result: Mutex::new(Some(result)),
+            page,
             ended: OnceLock::new(),
             ending: Mutex::new(()),
             waiters: Waiters::default(),
@@ -103,6 +113,7 @@ impl Shared {
                 // What is left of its group goes with it.
                 let reaped = self.child.try_reap()?;
                 let outcome = self.outcome(reaped.end);
+                self.control.throw_rest_away();
                 let end = reaped.end;
                 // Alone with the lock.
                 let _ = self.ended.set(Ended { end, outcome });
@@ -176,11 +187,25 @@ impl Shared {
                 Some(excuse) => ProcessError::NotStarted(excuse),
                 None => self.ended(match end {
                     End::Exited(code) => EndOfWorker::Exited(code),
-                    End::Signalled(signal) => EndOfWorker::Signalled(signal),
+                    End::Signalled(signal) => self.ended_by(signal),
                     End::Unknown => EndOfWorker::Unknown,
                 }),
             }),
             Err(what) => Err(self.ended(EndOfWorker::Malformed(what.into()))),
+        }
+    }
+
+    /// A signal may be that of a limit.
+    fn ended_by(&self, signal: i32) -> EndOfWorker {
+        let has_failed = |page: &SharedPage| page.resident_kib(0) == sys::ALLOCATION_FAILED;
+        match (self.limits.address_space, self.limits.cpu_time_ms) {
+            (_, Some(allowed)) if signal == SIGXCPU => EndOfWorker::CpuLimit {
+                limit: Duration::from_millis(allowed),
+            },
+            (Some(limit), _) if self.page.as_ref().is_some_and(has_failed) => {
+                EndOfWorker::MemoryLimit { limit, signal }
+            }
+            _ => EndOfWorker::Signalled(signal),
         }
     }
 

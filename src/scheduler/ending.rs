@@ -34,7 +34,7 @@ impl<J> Scheduler<J> {
 
     /// In a shutdown, says goodbye to the workers for which nothing is left.
     pub(super) fn retire_free(&mut self, out: &mut Vec<Action<J>>) {
-        let is_drained = self.queue.is_empty() && self.pausing == 0;
+        let is_drained = self.queue.is_empty() && self.pausing.is_empty();
         if !matches!(self.state(), State::ShutDown(_)) || !is_drained {
             return;
         }

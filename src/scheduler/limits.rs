@@ -76,10 +76,7 @@ impl<J> Scheduler<J> {
             match timer {
                 Timer::Deadline(task) => self.deadline_passed(task, turn),
                 Timer::Again(task) => {
-                    if let Some(entry) = self.tasks.get_mut(&task)
-                        && entry.again_ns.take().is_some()
-                    {
-                        self.pausing -= 1;
+                    if self.pausing.remove(&task).is_some() {
                         self.requeue(task);
                         self.dispatch(turn);
                         self.restaff(turn);

@@ -1,11 +1,12 @@
 //! The machine: its state, and the events of tasks and workers.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 
 use super::estimate::Estimates;
 use super::queue::Queue;
 use super::staff::Supervision;
+use super::task::{Task, TaskHasher};
 use super::timers::{Timer, Timers};
 use super::worker::{Stage, Worker};
 use super::{
@@ -21,8 +22,8 @@ pub(crate) struct Scheduler<J> {
     pub(super) tasks: HashMap<TaskId, Task<J>, BuildHasherDefault<TaskHasher>>,
     /// Those that wait for a worker.
     pub(super) queue: Queue,
-    /// How many wait for a moment, to be tried again then.
-    pub(super) pausing: usize,
+    /// Those that wait for a moment, which is when they are tried again.
+    pub(super) pausing: BTreeMap<TaskId, u64>,
     /// Every worker that is not gone, by ascending number.
     pub(super) workers: Vec<Worker>,
     /// For each of `workers`, its [`Worker::prefetch_load_ns`]: what is asked of all of them for
@@ -47,20 +48,6 @@ pub(crate) struct Scheduler<J> {
     pub(super) next_worker: u32,
 }
 
-/// A pending task.
-pub(super) struct Task<J> {
-    pub(super) terms: Terms,
-    /// The worker it was sent to, and its sequence number there; `None` while it is queued, or waits to be.
-    pub(super) sent: Option<(WorkerId, u32)>,
-    /// When it is tried again, while it waits for that.
-    pub(super) again_ns: Option<u64>,
-    /// How many workers have gone when it was the next to begin, unless it has begun before.
-    pub(super) suspicion: u8,
-    /// It is to be tried again: its arrival alone has not ended a worker.
-    pub(super) has_begun: bool,
-    pub(super) job: J,
-}
-
 /// What became of taking a task back.
 pub(super) enum TakenBack {
     /// It has not begun, and is nowhere now.
@@ -77,7 +64,7 @@ impl<J> Scheduler<J> {
             policy,
             tasks: HashMap::default(),
             queue: Queue::default(),
-            pausing: 0,
+            pausing: BTreeMap::new(),
             workers: Vec::new(),
             loads_ns: Vec::new(),
             idle: Vec::new(),
@@ -107,17 +94,7 @@ impl<J> Scheduler<J> {
         }
         let task = TaskId(self.next_task);
         self.next_task += 1;
-        self.tasks.insert(
-            task,
-            Task {
-                terms,
-                sent: None,
-                again_ns: None,
-                suspicion: 0,
-                has_begun: false,
-                job,
-            },
-        );
+        self.tasks.insert(task, Task::new(&terms, job));
         if let Some(deadline_ns) = terms.deadline_ns {
             self.timers.set(deadline_ns.get(), Timer::Deadline(task));
         }
@@ -186,7 +163,7 @@ impl<J> Scheduler<J> {
         self.supervision.progress();
         if let Some(entry) = self.tasks.get(&task) {
             if let Some(run_ns) = finish.run_ns {
-                self.estimates.learn_from(&entry.terms, run_ns);
+                self.estimates.learn_from(&entry.terms(), run_ns);
             }
             match finish.again_ns {
                 None => self.complete(task, End::Finished, turn.out),
@@ -371,14 +348,14 @@ impl<J> Scheduler<J> {
         let Some(entry) = self.tasks.remove(&task) else {
             return;
         };
-        if let Some(deadline_ns) = entry.terms.deadline_ns {
+        if let Some(deadline_ns) = entry.deadline_ns() {
             self.timers.unset(deadline_ns.get(), Timer::Deadline(task));
         }
-        if let Some(again_ns) = entry.again_ns {
-            self.timers.unset(again_ns, Timer::Again(task));
-            self.pausing -= 1;
-        } else if entry.sent.is_none() {
-            self.queue.remove(task, entry.terms.priority);
+        if entry.sent.is_none() {
+            match self.pausing.remove(&task) {
+                Some(again_ns) => self.timers.unset(again_ns, Timer::Again(task)),
+                None => drop(self.queue.remove(task, entry.terms.priority)),
+            }
         }
         let job = entry.job;
         out.push(Action::Complete { task, job, end });
@@ -406,7 +383,7 @@ impl<J> Scheduler<J> {
         let Some(entry) = self.tasks.get_mut(&task) else {
             return;
         };
-        let deadline_ns = entry.terms.deadline_ns;
+        let deadline_ns = entry.deadline_ns();
         if deadline_ns.is_some_and(|deadline_ns| deadline_ns.get() <= turn.now) {
             // Its timer is gone.
             return self.complete(task, End::Overdue, turn.out);
@@ -418,8 +395,7 @@ impl<J> Scheduler<J> {
             self.requeue(task);
         } else {
             let again_ns = turn.now.saturating_add(pause_ns);
-            entry.again_ns = Some(again_ns);
-            self.pausing += 1;
+            self.pausing.insert(task, again_ns);
             self.timers.set(again_ns, Timer::Again(task));
         }
     }
@@ -464,28 +440,5 @@ impl<J> Scheduler<J> {
             }
         }
         has_begun
-    }
-}
-
-/// Keeps consecutive numbers side by side: the low bits, which choose the place in the table, are
-/// the number's own, and so are the upmost seven, by which a place is recognised. (Spreading them
-/// cost a cache miss per access with 100,000 tasks.) The numbers come from this machine, so nobody
-/// can choose them to collide.
-#[derive(Default)]
-pub(super) struct TaskHasher(u64);
-
-impl Hasher for TaskHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0 << 8 | u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number ^ number << 57;
     }
 }

@@ -63,8 +63,10 @@ mod permits;
 mod placing;
 mod policy;
 mod queue;
+mod runs;
 mod staff;
 mod steps;
+mod task;
 mod timers;
 mod worker;
 

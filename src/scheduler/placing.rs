@@ -2,6 +2,7 @@
 //! out to wait behind a long one.
 
 use super::machine::Scheduler;
+use super::task::Task;
 use super::{Action, PREFETCH_NS, STUCK_NS, Terms, Turn};
 use crate::error::TaskId;
 
@@ -39,8 +40,9 @@ impl<J> Scheduler<J> {
             return;
         };
         let worker = &mut self.workers[at];
-        let estimate_ns = self.estimates.of(&entry.terms);
-        let seq = worker.send(task, &entry.terms, estimate_ns, turn.now);
+        let terms = entry.terms();
+        let estimate_ns = self.estimates.of(&terms);
+        let seq = worker.send(task, &terms, estimate_ns, turn.now);
         entry.sent = Some((worker.id, seq));
         turn.out.push(Action::Send {
             worker: worker.id,
@@ -150,7 +152,7 @@ impl<J> Scheduler<J> {
 
     fn first_terms(&self) -> Option<Terms> {
         let first = self.queue.first()?;
-        self.tasks.get(&first).map(|entry| entry.terms)
+        self.tasks.get(&first).map(Task::terms)
     }
 
     /// Sends one worker what is queued, as much as it takes.

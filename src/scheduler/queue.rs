@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use super::runs::Runs;
 use crate::error::TaskId;
 
 /// An ordered set: a task that comes back takes its old place, and any task can be taken out.
@@ -11,7 +12,7 @@ use crate::error::TaskId;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Those of priority zero, which nearly all are.
-    ordinary: BTreeSet<TaskId>,
+    ordinary: Runs,
     others: BTreeSet<(Reverse<i32>, TaskId)>,
     /// How many of those come before the ordinary ones.
     urgent: usize,
@@ -28,7 +29,7 @@ impl Queue {
 
     pub(super) fn remove(&mut self, task: TaskId, priority: i32) -> bool {
         if priority == 0 {
-            return self.ordinary.remove(&task);
+            return self.ordinary.remove(task);
         }
         let was_there = self.others.remove(&(Reverse(priority), task));
         self.urgent -= usize::from(was_there && priority > 0);
@@ -40,7 +41,7 @@ impl Queue {
         if self.urgent > 0 {
             return other();
         }
-        self.ordinary.first().copied().or_else(other)
+        self.ordinary.first().or_else(other)
     }
 
     pub(super) fn pop_first(&mut self) -> Option<TaskId> {

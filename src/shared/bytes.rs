@@ -1,7 +1,6 @@
 //! Bytes that are written once.
 
 use std::fmt;
-use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::ops::Deref;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::PlainData;
-use crate::sys::{SealedBytes, seal, unsealed_file};
+use crate::sys::{SealedBytes, UnsealedFile};
 use crate::wire::Handle;
 
 /// Bytes in shared memory that nobody can change any more, so that they are read in place, as a slice.
@@ -78,7 +77,7 @@ impl SharedBytes {
     /// # }
     /// ```
     pub fn writer() -> io::Result<SharedBytesWriter> {
-        let file = unsealed_file("procession-bytes")?;
+        let file = UnsealedFile::create("procession-bytes")?;
         Ok(SharedBytesWriter { file })
     }
 
@@ -151,7 +150,7 @@ impl fmt::Debug for SharedBytes {
 #[derive(Debug)]
 #[must_use = "only `finish` makes shared bytes of it"]
 pub struct SharedBytesWriter {
-    file: File,
+    file: UnsealedFile,
 }
 
 impl SharedBytesWriter {
@@ -161,7 +160,7 @@ impl SharedBytesWriter {
     ///
     /// Where the system has no address space for it.
     pub fn finish(self) -> io::Result<SharedBytes> {
-        let memory = seal(self.file)?;
+        let memory = self.file.seal()?;
         Ok(SharedBytes {
             bytes: Arc::new(SealedBytes::map(&memory)?),
             handle: memory.into(),
@@ -171,10 +170,10 @@ impl SharedBytesWriter {
 
 impl Write for SharedBytesWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.file.append(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }

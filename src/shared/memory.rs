@@ -39,7 +39,7 @@ use crate::wire::Handle;
 /// `shm_open`. It is **removed with its last user**: every process that has a handle is one, and so is a message with a handle in it.
 /// Killing some of them, however, changes nothing for the others, and the last of those removes it.
 ///
-/// Only if **all** users are killed at once (or the last one is a message that nobody has received) nobody is there to do that. Such a file is
+/// Only if **all** users are killed at once (or the last one is a message in a connection whose receiver has gone) nobody is there to do that. Such a file is
 /// recognised by whoever looks next: [`attach`](Self::attach) does not find it, and removes it; [`create`](Self::create) removes it
 /// and makes a new one; and [`remove_abandoned`](Self::remove_abandoned) removes all of them. Programs that open it by other means do not count
 /// as users, and files that are made by other means are not removed.
@@ -309,11 +309,19 @@ impl<'de> Deserialize<'de> for SharedMemory {
             }
             Travelling::Named(name, handle) => {
                 check_name(&name).map_err(de::Error::custom)?;
-                let file = NamedFile::open_again(&handle, &name).map_err(de::Error::custom)?;
+                let came = handle.behind::<Arc<NamedFile>>();
+                let file = match came.filter(|file| file.name() == name) {
+                    Some(file) => file.clone(),
+                    // It has lost its name on the way, or came when there was no room for one more descriptor.
+                    None => {
+                        let file = NamedFile::open_again(&handle, &name);
+                        let file = Arc::new(file.map_err(de::Error::custom)?);
+                        handle.keep(file.clone());
+                        file
+                    }
+                };
                 let len = usize::try_from(file.len()).unwrap_or(usize::MAX);
                 check_len(len).map_err(de::Error::custom)?;
-                let file = Arc::new(file);
-                handle.keep(file.clone());
                 Kind::Named {
                     traveller: OnceLock::from(handle),
                     file,

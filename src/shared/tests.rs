@@ -314,8 +314,10 @@ fn bytes_that_can_still_be_changed_are_refused() {
         let (_, descriptors) = handles::collect(|| encode(&Handle::from(file), &mut bytes));
         handles::provide(&descriptors, || decode::<SharedBytes>(&bytes)).is_err()
     };
-    let unsealed = crate::sys::unsealed_file("procession-test").unwrap();
-    assert!(refuses(unsealed.into()));
+    let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
+    assert!(refuses(
+        rustix::fs::memfd_create("procession-test", flags).unwrap()
+    ));
     assert!(refuses(std::fs::File::open("/dev/null").unwrap().into()));
     let (reader, _writer) = std::io::pipe().unwrap();
     assert!(refuses(reader.into()));
@@ -499,6 +501,35 @@ fn what_nobody_uses_any_more_is_not_found_and_removed() {
     // (Another test, which does the same, may have been quicker.)
     SharedMemory::remove_abandoned().unwrap();
     assert!(!file_of(&name).exists());
+}
+
+#[test]
+fn a_lock_that_somebody_keeps_makes_nobody_wait() {
+    use rustix::fs::{FlockOperation, flock};
+    let open = |name: &str| {
+        let options = std::fs::File::options().read(true).write(true).to_owned();
+        options.open(file_of(name)).unwrap()
+    };
+    watched(move || {
+        let name = name();
+        abandon(&name);
+        let other = open(&name);
+        flock(&other, FlockOperation::LockExclusive).unwrap();
+        let found = SharedMemory::attach(&name);
+        assert!(matches!(found, Err(SharedMemoryError::NotFound { .. })));
+        // Sent by somebody who is no user of it.
+        let mut bytes = Vec::new();
+        let sent = (
+            1_u32,
+            name.clone(),
+            Handle::from(OwnedFd::from(open(&name))),
+        );
+        let (_, descriptors) = handles::collect(|| encode(&sent, &mut bytes));
+        let received = handles::provide(&descriptors, || decode::<SharedMemory>(&bytes));
+        assert!(received.is_err());
+        drop(other);
+        SharedMemory::unlink(&name).unwrap();
+    });
 }
 
 #[test]

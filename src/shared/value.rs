@@ -62,7 +62,7 @@ impl<T: PlainData> Value<T> {
     /// As [`lock`](Self::lock). [`OwnerDied`](LockError::OwnerDied) says that what is there may be half of one value and half of
     /// another.
     pub fn get(&self) -> Locked<T, T> {
-        Ok(self.lock()?.get())
+        self.with_lock(|mapping| copy_out(mapping, 0).unwrap_or(T::zeroed()))
     }
 
     /// Puts another value in its place.
@@ -71,8 +71,9 @@ impl<T: PlainData> Value<T> {
     ///
     /// As [`lock`](Self::lock).
     pub fn set(&self, value: T) -> Locked<(), T> {
-        self.lock()?.set(value);
-        Ok(())
+        self.with_lock(|mapping| {
+            let _ = copy_in(mapping, 0, &value);
+        })
     }
 
     /// Changes the value, with the lock held meanwhile. If `change` panics, the value stays as it was.
@@ -81,7 +82,7 @@ impl<T: PlainData> Value<T> {
     ///
     /// As [`lock`](Self::lock); then `change` has not been called.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Locked<R, T> {
-        Ok(self.lock()?.update(change))
+        self.with_lock(|mapping| update(mapping, change))
     }
 
     /// Waits for the lock, and takes it.
@@ -142,6 +143,17 @@ impl<T: PlainData> Value<T> {
     /// Whether both are handles to the same value.
     pub fn is_same(&self, other: &Self) -> bool {
         self.lock.is_same(&other.lock)
+    }
+
+    /// Runs this with the lock held.
+    #[inline]
+    fn with_lock<R>(&self, run: impl FnOnce(&Mapping) -> R) -> Locked<R, T> {
+        let refused = match self.lock.room().mapping.with_lock(|mapping| run(mapping)) {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(held)) => Ok(held),
+            Err(error) => Err(error),
+        };
+        guard(LockGuard::waited(refused)).and_then(|guard| Err(LockError::OwnerDied(guard)))
     }
 
     fn of(room: Room) -> Self {
@@ -231,10 +243,7 @@ impl<T: PlainData> ValueGuard<T> {
 
     /// Changes the value. If `change` panics, it stays as it was.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
-        let mut value = self.get();
-        let result = change(&mut value);
-        self.set(value);
-        result
+        update(self.lock.mapping(), change)
     }
 
     /// The guard by itself, to wait with it for a [`Condition`](crate::sync::Condition).
@@ -254,6 +263,13 @@ impl<T> fmt::Debug for ValueGuard<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ValueGuard").finish_non_exhaustive()
     }
+}
+
+fn update<T: PlainData, R>(mapping: &Mapping, change: impl FnOnce(&mut T) -> R) -> R {
+    let mut value = copy_out(mapping, 0).unwrap_or(T::zeroed());
+    let result = change(&mut value);
+    let _ = copy_in(mapping, 0, &value);
+    result
 }
 
 fn guard<T: PlainData>(lock: Result<LockGuard, LockError<LockGuard>>) -> Locked<ValueGuard<T>, T> {

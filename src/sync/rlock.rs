@@ -1,18 +1,16 @@
 //! One thread at a time, which may come again.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LockError, Room};
-use crate::sys::{Deadline, Held, LockedMapping, MutexError};
+use crate::primitives::plain::{Mutex, lock};
+use crate::sys::{Deadline, Held, LockedMapping};
 
 /// A lock between processes that the thread which has it may take again. It is released when all of its guards have been dropped, in
 /// whatever order.
@@ -33,26 +31,46 @@ use crate::sys::{Deadline, Held, LockedMapping, MutexError};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
 pub struct RLock {
     room: Room,
 }
 
-/// A lock that a thread has, and how often. Others of its handles may map the memory at another place.
-struct Mine {
-    id: u64,
-    /// Not dropped with the thread: a lock whose guards have been forgotten is one whose owner has died.
-    held: ManuallyDrop<Held<Arc<LockedMapping>>>,
-    guards: usize,
+/// The locks of this process, by their memory. All handles of one share a mapping: there it stands which thread has it, and how often.
+static KNOWN: Mutex<Known> = Mutex::new(Known {
+    mappings: BTreeMap::new(),
+    prune_at: FEW,
+});
+
+struct Known {
+    mappings: BTreeMap<u64, Weak<LockedMapping>>,
+    /// When there are so many, those that are gone are thrown out.
+    prune_at: usize,
 }
 
-/// Not dropped with the thread, either, so that it is there up to its very end, and costs no look whether it is. It
-/// has nothing on the heap when the thread has no locks.
-type List = ManuallyDrop<SmallVec<[Mine; 2]>>;
+/// So many that are gone may stay.
+const FEW: usize = 64;
 
-thread_local! {
-    /// Those that this thread has.
-    static MINE: RefCell<List> = RefCell::default();
+impl Known {
+    /// The mapping that is there of the same memory already, or this one.
+    fn share(&mut self, new: Arc<LockedMapping>) -> Arc<LockedMapping> {
+        if let Some(known) = self.mappings.get(&new.id()).and_then(Weak::upgrade) {
+            return known;
+        }
+        if self.mappings.len() >= self.prune_at {
+            self.mappings.retain(|_, known| known.strong_count() > 0);
+            self.prune_at = FEW.max(self.mappings.len() * 2);
+        }
+        self.mappings.insert(new.id(), Arc::downgrade(&new));
+        new
+    }
+}
+
+impl<'de> Deserialize<'de> for RLock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::of(Room::deserialize(deserializer)?))
+    }
 }
 
 impl RLock {
@@ -62,8 +80,7 @@ impl RLock {
     ///
     /// Where the system has no descriptor or no memory for it.
     pub fn new() -> io::Result<Self> {
-        let room = Room::create("procession-rlock", 0)?;
-        Ok(Self { room })
+        Ok(Self::of(Room::create("procession-rlock", 0)?))
     }
 
     /// Waits until no other thread has it, and takes it.
@@ -72,10 +89,8 @@ impl RLock {
     ///
     /// [`OwnerDied`](LockError::OwnerDied), which has the guard, and [`Broken`](LockError::Broken).
     pub fn lock(&self) -> Result<RLockGuard, LockError<RLockGuard>> {
-        self.enter(
-            |mapping| mapping.lock_owned(Deadline::NEVER),
-            LockError::waited,
-        )
+        let held = self.room.mapping.lock_again(Some(Deadline::NEVER));
+        RLockGuard::of(held.map_err(LockError::waited)?)
     }
 
     /// Takes it if no other thread has it.
@@ -84,7 +99,8 @@ impl RLock {
     ///
     /// [`WouldBlock`](LockError::WouldBlock) if another thread has it; else as [`lock`](Self::lock).
     pub fn try_lock(&self) -> Result<RLockGuard, LockError<RLockGuard>> {
-        self.enter(LockedMapping::try_lock_owned, LockError::tried)
+        let held = self.room.mapping.lock_again(None);
+        RLockGuard::of(held.map_err(LockError::tried)?)
     }
 
     /// Waits for at most so long.
@@ -93,8 +109,8 @@ impl RLock {
     ///
     /// [`TimedOut`](LockError::TimedOut), not before that; else as [`lock`](Self::lock).
     pub fn lock_timeout(&self, timeout: Duration) -> Result<RLockGuard, LockError<RLockGuard>> {
-        let deadline = Deadline::after(timeout);
-        self.enter(|mapping| mapping.lock_owned(deadline), LockError::waited)
+        let held = self.room.mapping.lock_again(Some(Deadline::after(timeout)));
+        RLockGuard::of(held.map_err(LockError::waited)?)
     }
 
     /// Whether some thread had it when this looked; it may be otherwise by now.
@@ -107,42 +123,10 @@ impl RLock {
         self.room.is_same(&other.room)
     }
 
-    fn enter(
-        &self,
-        take: impl FnOnce(&Arc<LockedMapping>) -> Result<Held<Arc<LockedMapping>>, MutexError>,
-        refuse: impl FnOnce(MutexError) -> LockError<RLockGuard>,
-    ) -> Result<RLockGuard, LockError<RLockGuard>> {
-        let id = self.room.mapping.id();
-        let guard = || RLockGuard {
-            id,
-            _not_send: PhantomData,
-        };
-        let again = MINE.with_borrow_mut(|mine| {
-            let known = mine.iter_mut().find(|known| known.id == id)?;
-            // A forked child has the list of the thread that forked, but not its locks.
-            let owner = known.held.mapping().owner();
-            let is_mine = owner.is_some_and(|owner| owner.is_this_thread());
-            known.guards += usize::from(is_mine);
-            Some(is_mine)
-        });
-        match again {
-            Some(true) => return Ok(guard()),
-            None => {}
-            Some(false) => return Err(LockError::Broken),
-        }
-        let held = take(&self.room.mapping).map_err(refuse)?;
-        let owner_died = held.owner_died();
-        MINE.with_borrow_mut(|mine| {
-            mine.push(Mine {
-                id,
-                held: ManuallyDrop::new(held),
-                guards: 1,
-            });
-        });
-        if owner_died {
-            return Err(LockError::OwnerDied(guard()));
-        }
-        Ok(guard())
+    fn of(mut room: Room) -> Self {
+        let shared = lock(&KNOWN).share(room.mapping.clone());
+        room.mapping = shared;
+        Self { room }
     }
 }
 
@@ -157,29 +141,17 @@ impl fmt::Debug for RLock {
 ///
 /// It stays with its thread (it is not `Send`), and keeps the lock in memory by itself.
 #[must_use = "the lock is released when this is dropped"]
-pub struct RLockGuard {
-    id: u64,
-    _not_send: PhantomData<*const ()>,
-}
+pub struct RLockGuard(
+    #[expect(dead_code, reason = "it is there to be dropped")] Held<Arc<LockedMapping>>,
+);
 
-impl Drop for RLockGuard {
-    fn drop(&mut self) {
-        let last = MINE.with_borrow_mut(|mine| {
-            let at = mine.iter().position(|known| known.id == self.id)?;
-            mine[at].guards -= 1;
-            if mine[at].guards > 0 {
-                return None;
-            }
-            let last = mine.swap_remove(at);
-            if mine.is_empty() && mine.spilled() {
-                mine.shrink_to_fit();
-            }
-            Some(last)
-        });
-        // The list is not borrowed any more.
-        if let Some(last) = last {
-            drop(ManuallyDrop::into_inner(last.held));
+impl RLockGuard {
+    #[inline]
+    fn of(held: Held<Arc<LockedMapping>>) -> Result<Self, LockError<Self>> {
+        if held.owner_died() {
+            return Err(LockError::OwnerDied(Self(held)));
         }
+        Ok(Self(held))
     }
 }
 

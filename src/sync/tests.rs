@@ -134,6 +134,25 @@ fn a_guard_keeps_its_lock() {
 }
 
 #[test]
+fn an_rlock_whose_guards_have_all_been_forgotten_is_had_once_by_the_next_one() {
+    watched(|| {
+        let lock = RLock::new().unwrap();
+        in_a_thread(|| {
+            for _ in 0..3 {
+                std::mem::forget(lock.lock().unwrap());
+            }
+        });
+        let same = twin(&lock);
+        let guard = same.lock().unwrap_err().into_guard().unwrap();
+        let second = lock.lock().unwrap();
+        drop(guard);
+        assert!(same.is_locked());
+        drop(second);
+        assert!(!same.is_locked());
+    });
+}
+
+#[test]
 fn an_rlock_is_had_by_one_thread_as_often_as_it_likes() {
     watched(|| {
         let lock = RLock::new().unwrap();

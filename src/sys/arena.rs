@@ -7,7 +7,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::process::{Resource, getrlimit};
 
 use super::robust::LockedMapping;
 use super::segment::{Mapping, create_file, page_len, sealed_len};
@@ -19,14 +18,8 @@ pub(crate) struct Arena<M> {
 }
 
 impl Arena<OwnedFd> {
-    /// A new file of zeros, and of the locks that [`lock`](Self::lock) finds. A process whose files may not be that long is refused;
-    /// the system would send it a signal that ends it.
+    /// A new file of zeros, and of the locks that [`lock`](Self::lock) finds.
     pub(crate) fn create(name: &str, len: usize, locks: usize) -> io::Result<Self> {
-        let limit = getrlimit(Resource::Fsize).current;
-        if limit.is_some_and(|limit| limit < len as u64) {
-            let what = "the limit for the length of files is below what the memory could need";
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
-        }
         let this = Self::open(create_file(name, len)?)?;
         for number in 0..locks {
             LockedMapping::create_page(&this.memory, this.page(number)?)?;

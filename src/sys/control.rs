@@ -12,6 +12,8 @@ use rustix::net::{
 };
 
 use super::descriptors::{duplicate_beside, off_standard};
+use super::named::take_in;
+use crate::wire::Carried;
 
 /// How many descriptors one message can carry (`SCM_MAX_FD` of Linux).
 pub(super) const MAX_PASSED: usize = 253;
@@ -20,6 +22,9 @@ pub(super) const MAX_PASSED: usize = 253;
 /// its reader takes none of them before it has read the frame. (Of 65535 descriptors there are 260 messages, each of which
 /// the kernel counts as less than a KiB.)
 const ON_THE_WAY: usize = 192 * 1024;
+
+/// The most messages that are looked through when the other side has ended: more than there is room for.
+const MAX_LEFT: usize = 1024;
 
 /// What a short message counts for in the socket, and more: the kernel's own part of it, which is 768 bytes of a 64-bit Linux 6.
 const MESSAGE_COST: usize = 1024;
@@ -56,7 +61,7 @@ pub(crate) fn pair() -> io::Result<(ControlSocket, ControlSocket)> {
 /// A message, with what came of the descriptors beside it.
 pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) descriptors: Vec<OwnedFd>,
+    pub(crate) descriptors: Vec<Carried>,
 }
 
 /// Whether a message was refused for what else is on its way or in memory: it may be taken later, and nothing tells when.
@@ -148,11 +153,23 @@ impl ControlSocket {
         // One that cannot be moved is missing as well.
         let moved = descriptors
             .into_iter()
-            .filter_map(|fd| off_standard(fd).ok());
+            .filter_map(|fd| off_standard(fd).ok())
+            .map(take_in);
         Ok(Received {
             bytes: bytes[..received.min(SHORT_MESSAGE)].to_vec(),
             descriptors: moved.collect(),
         })
+    }
+
+    /// Takes out what nobody will receive any more, so that named memory that is in it goes with it. The other side has ended; if somebody
+    /// else has its end, what that still sends is none of it.
+    pub(crate) fn throw_rest_away(&self) {
+        for _ in 0..MAX_LEFT {
+            match self.receive_now() {
+                Ok(received) if !received.bytes.is_empty() => drop(received),
+                _ => break,
+            }
+        }
     }
 
     /// Waits for one message. An empty one says that the peer is gone.
@@ -217,6 +234,7 @@ impl From<ControlSocket> for OwnedFd {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::sys::NamedFile;
 
     #[test]
     fn as_many_find_room_as_are_promised() {
@@ -246,5 +264,21 @@ mod tests {
         drop(theirs);
         assert_eq!(ours.receive_now().unwrap().bytes, b"last words");
         assert!(ours.receive_now().unwrap().bytes.is_empty());
+    }
+
+    #[test]
+    fn named_memory_in_messages_that_are_thrown_away_goes_with_them() {
+        let names = [1, 2].map(|n| format!("procession-test-{}-left-{n}", std::process::id()));
+        let (ours, theirs) = pair().unwrap();
+        for name in &names {
+            let memory = NamedFile::create(name, 10).unwrap();
+            let traveller = memory.traveller().unwrap();
+            theirs.send(b"a result", &[traveller.as_fd()]).unwrap();
+        }
+        drop(theirs);
+        let is_there = |name: &String| std::path::Path::new("/dev/shm").join(name).exists();
+        assert!(names.iter().all(is_there));
+        ours.throw_rest_away();
+        assert!(!names.iter().any(is_there));
     }
 }

@@ -82,6 +82,18 @@ pub(crate) fn allow_cpu_time(more: Duration) -> io::Result<()> {
     Ok(setrlimit(Resource::Cpu, limit)?)
 }
 
+/// Refuses a file that would be longer than this process's files may be (`RLIMIT_FSIZE`): the system would send it SIGXFSZ, which ends
+/// it. Memory without a name, too, is a file.
+pub(super) fn check_file_len(len: u64) -> io::Result<()> {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if limit < len => {
+            let what = "the limit for the length of files is below what the memory could need";
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, what))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Sets the niceness of this thread, and of those that it starts.
 pub(crate) fn set_niceness(niceness: i32) -> io::Result<()> {
     Ok(setpriority_process(None, niceness)?)

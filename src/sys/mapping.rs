@@ -11,6 +11,7 @@ use rustix::fs::{
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::descriptors::off_standard;
+use super::limits::check_file_len;
 use crate::page::Page;
 
 /// How many bytes a worker can keep.
@@ -35,6 +36,7 @@ impl SharedPage {
             MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
         )?;
         let memory = off_standard(memory)?;
+        check_file_len(SIZE as u64)?;
         ftruncate(&memory, SIZE as u64)?;
         fcntl_add_seals(&memory, SEALS)?;
         Ok((Self::map(&memory)?, memory))
@@ -77,25 +79,59 @@ impl SharedPage {
             return false;
         }
         // SAFETY: the mapping is `SIZE` bytes long, of which these are within the last `KEPT`: just checked. No reference
-        // to those is ever made, and nobody reads them as long as this process lives; a process that was forked off may
-        // write to them, too, whose bytes are as good as any. The source is a slice outside of the mapping.
+        // to those is ever made, and nobody reads them before `Page::keep` has said that they are there; a process that was forked
+        // off may write to them, too, whose bytes are as good as any. The source is a slice outside of the mapping.
         unsafe {
             let place = self.0.as_ptr().cast::<u8>().add(size_of::<Page>() + at);
-            ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+            copy_few(bytes, place);
         }
         true
     }
 
-    /// For the driver: what a worker that has ended had kept, at most so many bytes of it.
-    pub(crate) fn kept_bytes(&self, len: u64) -> Vec<u8> {
+    /// What a worker has kept, at most so many bytes of it: for the driver, when the worker has ended, and for a thread of the worker.
+    pub(crate) fn kept_bytes(&self, len: u32) -> Vec<u8> {
         let len = usize::try_from(len).unwrap_or(KEPT).min(KEPT);
         let start = self.0.as_ptr().cast::<u8>();
         let byte = |at| {
             // SAFETY: within the mapping, as above, and mapped from zeros, so that every byte has a value. Volatile, since
-            // a process that the worker has forked off may write to it still.
+            // a process that the worker has forked off may write to it still. The worker itself writes behind these bytes,
+            // which `Page::kept` has said are there.
             unsafe { start.add(size_of::<Page>() + at).read_volatile() }
         };
         (0..len).map(byte).collect()
+    }
+}
+
+/// Copies bytes, which are few as a rule: so few that a call would be most of it.
+///
+/// # Safety
+///
+/// As many bytes may be written at `place`, which is outside of `bytes`.
+unsafe fn copy_few(bytes: &[u8], place: *mut u8) {
+    // SAFETY: each copy is of bytes that are there, to as many that the caller has promised: the first so many, and the last so
+    // many, which may be some of the same.
+    unsafe {
+        if let (Some(first), Some(last), ..=16) = (
+            bytes.first_chunk::<8>(),
+            bytes.last_chunk::<8>(),
+            bytes.len(),
+        ) {
+            place.copy_from_nonoverlapping(first.as_ptr(), 8);
+            place
+                .add(bytes.len() - 8)
+                .copy_from_nonoverlapping(last.as_ptr(), 8);
+        } else if let (Some(first), Some(last), ..=7) = (
+            bytes.first_chunk::<4>(),
+            bytes.last_chunk::<4>(),
+            bytes.len(),
+        ) {
+            place.copy_from_nonoverlapping(first.as_ptr(), 4);
+            place
+                .add(bytes.len() - 4)
+                .copy_from_nonoverlapping(last.as_ptr(), 4);
+        } else {
+            place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) use poll::{
 };
 pub(crate) use robust::{Header, Held, LockedMapping, MutexError, Owner};
 pub(crate) use rustix::process::Signal;
-pub(crate) use sealed::{SealedBytes, seal, unsealed_file};
+pub(crate) use sealed::{SealedBytes, UnsealedFile};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
 pub(crate) use streams::{

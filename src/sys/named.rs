@@ -11,8 +11,11 @@
 //!   uses them: programs that know nothing of these locks can have made them.
 //! * Whoever **unlinks** holds a second, exclusive lock (on a range of the file, for this open file description) and has seen
 //!   with it that the name leads to this file. So it cannot lead to another, newer one when it is taken away.
+//! * Nobody waits for a lock without end: another program may have it, or a process that has been stopped. A shared one that is refused says
+//!   that there is no user, or is an error.
 //! * A descriptor that **travels** is one more user, opened for that. Were it the sender's own, its lock would be the sender's, and what the
-//!   sender does with it at its end would happen to the receiver. The receiver opens the file anew.
+//!   sender does with it at its end would happen to the receiver. The receiver opens the file anew, as soon as the descriptor has come
+//!   ([`take_in`]): whoever throws it away unread is a user, too, and perhaps the last one.
 //!
 //! # Why they are not mapped
 //!
@@ -21,20 +24,31 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
+use rustix::event::{Timespec, poll};
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat, fallocate, fchmod,
-    flock, fstat, linkat, open, openat, statat, unlinkat,
+    flock, fstat, linkat, open, openat, readlink, statat, unlinkat,
 };
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use super::descriptors::off_standard;
+use super::limits::check_file_len;
+use crate::wire::Carried;
 
 const DIRECTORY: &str = "/dev/shm";
 
 /// For the owner alone; and ours.
 const MODE: u32 = 0o600 | MARK;
 const MARK: u32 = 0o1000;
+
+/// How often the lock for unlinking is tried, and the pause before it is tried again: for a second in all.
+const UNLINK_ATTEMPTS: u32 = 200;
+const UNLINK_PAUSE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
 
 const ACCESS: OFlags = OFlags::RDWR
     .union(OFlags::CLOEXEC)
@@ -52,6 +66,7 @@ pub(crate) struct NamedFile {
 impl NamedFile {
     /// A new one of so many zeros, for which there is room. `AlreadyExists` if the name is in use.
     pub(crate) fn create(name: &str, len: u64) -> io::Result<Self> {
+        check_file_len(len)?;
         let directory = directory()?;
         let new = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let file = openat(&directory, ".", new, Mode::from_raw_mode(0o600))?;
@@ -70,7 +85,7 @@ impl NamedFile {
             }
         }
         Ok(Self {
-            file,
+            file: by_name(&directory, name, &file).unwrap_or(file),
             name: name.into(),
             len,
         })
@@ -102,6 +117,18 @@ impl NamedFile {
             ));
         }
         Self::of(reopen(sent)?, name)
+    }
+
+    /// The file of a descriptor that has come, if it is one of ours that has its name. Of all others this costs one question.
+    fn recognise(came: &OwnedFd) -> Option<Self> {
+        let stat = fstat(came).ok()?;
+        if !is_ours(&stat) || stat.st_nlink == 0 {
+            return None;
+        }
+        let place = readlink(&*path_of(came), Vec::new()).ok()?;
+        let name = place.to_str().ok()?.strip_prefix(DIRECTORY)?;
+        let name = name.strip_prefix('/').filter(|name| !name.contains('/'))?;
+        Self::open_again(came, name).ok()
     }
 
     fn of(file: OwnedFd, name: &str) -> io::Result<Self> {
@@ -144,6 +171,7 @@ impl NamedFile {
 
     /// Writes these bytes, which may make the file longer if it has become shorter.
     pub(crate) fn write_at(&self, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+        check_file_len(offset.saturating_add(bytes.len() as u64))?;
         while !bytes.is_empty() {
             let count = retry_on_intr(|| pwrite(&self.file, bytes, offset))?;
             if count == 0 {
@@ -163,15 +191,24 @@ impl NamedFile {
 
 impl Drop for NamedFile {
     fn drop(&mut self) {
+        if !fstat(&self.file).is_ok_and(|stat| is_ours(&stat)) {
+            return;
+        }
         // If this is not the last user, its lock is gone, too, and so is this user in a moment.
         let last = flock(&self.file, FlockOperation::NonBlockingLockExclusive);
         if let (Ok(()), Ok(directory)) = (last, directory()) {
-            let stat = fstat(&self.file);
-            if stat.is_ok_and(|stat| is_ours(&stat)) {
-                let contention = OnContention::LeaveIt;
-                let _ = unlink_same(&directory, &self.name, &self.file, contention);
-            }
+            let contention = OnContention::LeaveIt;
+            let _ = unlink_same(&directory, &self.name, &self.file, contention);
         }
+    }
+}
+
+/// A descriptor that has come from another process. If it is named memory, the file stands behind it (as an `Arc<NamedFile>`), whether or not
+/// anybody makes a value of it.
+pub(super) fn take_in(descriptor: OwnedFd) -> Carried {
+    match NamedFile::recognise(&descriptor) {
+        Some(file) => Carried::keeping(descriptor, Arc::new(file)),
+        None => descriptor.into(),
     }
 }
 
@@ -209,20 +246,25 @@ enum Use {
     Last,
     /// Others do. It holds a shared lock.
     OneOfMany,
-    /// It has lost its name meanwhile.
+    /// It has lost its name meanwhile, or is about to.
     Gone,
 }
 
 fn use_file(file: &OwnedFd) -> io::Result<Use> {
+    // What other programs do with the locks of their own files is their affair.
     if is_ours(&fstat(file)?) {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Use::Last),
             Err(Errno::WOULDBLOCK) => {}
             Err(error) => return Err(error.into()),
         }
+        match flock(file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {}
+            // Whoever has the exclusive one has found nobody that uses it, and takes the name away.
+            Err(Errno::WOULDBLOCK) => return Ok(Use::Gone),
+            Err(error) => return Err(error.into()),
+        }
     }
-    // Whoever has the exclusive one has it for some instructions, and takes the name away.
-    retry_on_intr(|| flock(file, FlockOperation::LockShared))?;
     Ok(match fstat(file)?.st_nlink {
         0 => Use::Gone,
         _ => Use::OneOfMany,
@@ -262,12 +304,33 @@ fn open_named(directory: &OwnedFd, name: &str) -> io::Result<Option<OwnedFd>> {
     }
 }
 
+/// A file that has just got its name, open once more by that, as one of its users: from a file that was opened without one the system does
+/// not tell it, and [`NamedFile::recognise`] asks for it. `None` if the name is gone again, or there is no room.
+fn by_name(directory: &OwnedFd, name: &str, new: &OwnedFd) -> Option<OwnedFd> {
+    let file = open_named(directory, name).ok()??;
+    let (named, new) = (fstat(&file).ok()?, fstat(new).ok()?);
+    if (named.st_dev, named.st_ino) != (new.st_dev, new.st_ino) {
+        return None;
+    }
+    flock(&file, FlockOperation::NonBlockingLockShared).ok()?;
+    Some(file)
+}
+
 /// The same file, open once more, as one of its users.
 fn reopen(file: impl AsFd) -> io::Result<OwnedFd> {
     let access = ACCESS.difference(OFlags::NOFOLLOW);
     let file = off_standard(open(&*path_of(&file), access, Mode::empty())?)?;
-    retry_on_intr(|| flock(&file, FlockOperation::LockShared))?;
+    // Not refused as long as there is a user, and whoever has a descriptor from one of them is one.
+    flock(&file, FlockOperation::NonBlockingLockShared).map_err(|error| match error {
+        Errno::WOULDBLOCK => locked_by_others(),
+        error => error.into(),
+    })?;
     Ok(file)
+}
+
+fn locked_by_others() -> io::Error {
+    let what = "another process keeps the memory locked";
+    io::Error::new(io::ErrorKind::ResourceBusy, what)
 }
 
 fn path_of(file: impl AsFd) -> String {
@@ -321,10 +384,13 @@ fn reopen_unlocked(file: &OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// Held until the file is closed.
+///
+/// Whoever has this lock has it for three system calls, and nothing tells when it is free but a wait that may have no end: its owner may be
+/// stopped, or be another program. So it is tried again, with pauses, for a while.
 fn lock_for_unlinking(file: BorrowedFd<'_>, contention: OnContention) -> io::Result<bool> {
-    let command = match contention {
-        OnContention::LeaveIt => libc::F_OFD_SETLK,
-        OnContention::Wait => libc::F_OFD_SETLKW,
+    let mut attempts = match contention {
+        OnContention::LeaveIt => 1,
+        OnContention::Wait => UNLINK_ATTEMPTS,
     };
     // SAFETY: plain numbers, of which zeros are some.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
@@ -334,14 +400,36 @@ fn lock_for_unlinking(file: BorrowedFd<'_>, contention: OnContention) -> io::Res
     loop {
         // SAFETY: the descriptor is open, and the structure is read during the call.
         // https://man7.org/linux/man-pages/man2/F_OFD_SETLK.2const.html
-        let result = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) };
+        let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
         if result == 0 {
             return Ok(true);
         }
         match io::Error::last_os_error() {
             error if error.kind() == io::ErrorKind::Interrupted => {}
-            error if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            error if error.kind() == io::ErrorKind::WouldBlock => attempts -= 1,
             error => return Err(error),
         }
+        match contention {
+            OnContention::LeaveIt if attempts == 0 => return Ok(false),
+            OnContention::Wait if attempts == 0 => return Err(locked_by_others()),
+            _ => drop(poll(&mut [], Some(&UNLINK_PAUSE))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_unlinks_waits_for_another_who_does_but_not_for_ever() {
+        let name = format!("procession-test-{}-unlinked", std::process::id());
+        let memory = NamedFile::create(&name, 10).unwrap();
+        let other = reopen_unlocked(&memory.file).unwrap();
+        assert!(lock_for_unlinking(other.as_fd(), OnContention::LeaveIt).unwrap());
+        let refused = unlink_named(&name).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        drop(other);
+        unlink_named(&name).unwrap();
     }
 }

@@ -19,6 +19,8 @@ use smallvec::SmallVec;
 
 use super::control::MAX_PASSED;
 use super::descriptors::{off_standard, readable};
+use super::named::take_in;
+use crate::wire::Carried;
 
 /// The most descriptors beside one packet.
 pub(crate) const MAX_BESIDE: usize = MAX_PASSED;
@@ -84,7 +86,7 @@ pub(crate) fn send_packet(
 pub(crate) struct Packet {
     /// How many bytes of it were put into the buffers.
     pub(crate) len: usize,
-    pub(crate) descriptors: Vec<OwnedFd>,
+    pub(crate) descriptors: Vec<Carried>,
     /// Whether there were more bytes than room in the buffers.
     pub(crate) is_cut: bool,
     /// Whether there were more descriptors than this process can have open.
@@ -124,7 +126,7 @@ pub(crate) fn receive_packet(
         };
         for descriptor in passed {
             match off_standard(descriptor) {
-                Ok(descriptor) => packet.descriptors.push(descriptor),
+                Ok(descriptor) => packet.descriptors.push(take_in(descriptor)),
                 Err(_) => packet.has_lost_descriptors = true,
             }
         }

@@ -8,6 +8,7 @@ use rustix::fs::{MemfdFlags, fstat, memfd_create};
 use rustix::io::retry_on_intr;
 
 use super::descriptors::off_standard;
+use super::limits::check_file_len;
 
 /// A file that has no name, and goes with its last descriptor.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ impl Parcel {
 
     /// Writes all of `bytes`, from there on.
     pub(crate) fn write_at(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+        check_file_len(at.saturating_add(bytes.len() as u64))?;
         while !bytes.is_empty() {
             let written = retry_on_intr(|| rustix::io::pwrite(&self.0, bytes, at))?;
             if written == 0 {

@@ -49,7 +49,7 @@ use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use libc::pthread_mutex_t;
 
@@ -103,6 +103,8 @@ pub(crate) struct LockedMapping {
     /// The thread of this process that holds it by way of this mapping, by [`this_thread`]; 0 for none. Written by whoever
     /// has locked it.
     holder: AtomicU64,
+    /// How often the holder has taken it [once more](Self::lock_again). Only the holder looks.
+    again: AtomicUsize,
     /// Whether it has been found held twice.
     is_spoilt: AtomicBool,
 }
@@ -174,6 +176,7 @@ impl LockedMapping {
             id,
             mutex: mutex.cast(),
             holder: AtomicU64::new(0),
+            again: AtomicUsize::new(0),
             is_spoilt: AtomicBool::new(false),
         })
     }
@@ -240,6 +243,34 @@ impl LockedMapping {
         Ok(Held::new(self.clone(), owner_died))
     }
 
+    /// As [`lock_owned`](Self::lock_owned), or [`try_lock_owned`](Self::try_lock_owned) for `None`; and a thread that holds it by way of this
+    /// mapping takes it once more. It is released with the last of its guards.
+    #[inline]
+    pub(crate) fn lock_again(
+        self: &Arc<Self>,
+        deadline: Option<Deadline>,
+    ) -> Result<Held<Arc<Self>>, MutexError> {
+        let owner_died = match self.holder.load(Ordering::Relaxed) == this_thread() {
+            true => self.take_once_more().map(|()| false)?,
+            false => self.acquire(deadline)?,
+        };
+        Ok(Held::new(self.clone(), owner_died))
+    }
+
+    /// Runs this with the lock held, without counting who keeps the mapping. When the owner before has died, it does not run, and whoever
+    /// asked has the lock.
+    #[inline]
+    pub(crate) fn with_lock<R>(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Self) -> R,
+    ) -> Result<Result<R, Held<Arc<Self>>>, MutexError> {
+        if self.acquire(Some(Deadline::NEVER))? {
+            return Ok(Err(Held::new(self.clone(), true)));
+        }
+        let held = Held::new(&**self, false);
+        Ok(Ok(run(held.mapping())))
+    }
+
     /// Who holds it, at a moment that is over by now; also one that holds it by way of another mapping.
     pub(crate) fn owner(&self) -> Option<Owner> {
         // SAFETY: the word is within the file's part of the mutex, aligned as that is, and is an integer that the C
@@ -248,6 +279,17 @@ impl LockedMapping {
         let word = word.load(Ordering::Relaxed);
         let thread = word & THREAD;
         (thread != 0 && word & OWNER_DIED == 0).then_some(Owner(thread))
+    }
+
+    fn take_once_more(&self) -> Result<(), MutexError> {
+        // A forked child has the note of the thread that forked, but not its lock.
+        let is_mine = self.owner().is_some_and(Owner::is_this_thread);
+        if !is_mine || self.is_spoilt.load(Ordering::Relaxed) {
+            return Err(MutexError::Broken);
+        }
+        let again = self.again.load(Ordering::Relaxed);
+        self.again.store(again + 1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// `None` is to try; says whether the owner before has died.
@@ -281,6 +323,8 @@ impl LockedMapping {
         // From here on this thread has the lock.
         let before = self.holder.load(Ordering::Relaxed);
         self.holder.store(me, Ordering::Relaxed);
+        // Guards that were forgotten by a thread that is gone count no more.
+        self.again.store(0, Ordering::Relaxed);
         if before != 0 && is_alive(before) {
             return Err(self.spoil());
         }
@@ -296,6 +340,10 @@ impl LockedMapping {
         // Another number here says that another thread was let in, too, and has taken it for spoilt.
         let is_mine = self.holder.load(Ordering::Relaxed) == this_thread();
         if is_mine {
+            let again = self.again.load(Ordering::Relaxed);
+            if again > 0 {
+                return self.again.store(again - 1, Ordering::Relaxed);
+            }
             self.holder.store(0, Ordering::Relaxed);
         }
         // SAFETY: this thread has locked it, and its entry is in this thread's list and in no other.

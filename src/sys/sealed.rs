@@ -5,32 +5,51 @@
 //! seals first; they cannot be taken off.
 //! <https://man7.org/linux/man-pages/man2/F_ADD_SEALS.2const.html>
 
-use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
+use rustix::io::{pwrite, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::descriptors::off_standard;
+use super::limits::check_file_len;
 use super::segment::too_large;
 
 const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
     .union(SealFlags::WRITE);
 
-/// A new file without a name, to be written and then [sealed](seal).
-pub(crate) fn unsealed_file(name: &str) -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    Ok(off_standard(memfd_create(name, flags)?)?.into())
+/// A file without a name, to be written and then [sealed](Self::seal).
+#[derive(Debug)]
+pub(crate) struct UnsealedFile {
+    file: OwnedFd,
+    len: u64,
 }
 
-/// Makes it final.
-pub(crate) fn seal(file: File) -> io::Result<OwnedFd> {
-    fcntl_add_seals(&file, SEALS | SealFlags::SEAL)?;
-    Ok(file.into())
+impl UnsealedFile {
+    /// A new one.
+    pub(crate) fn create(name: &str) -> io::Result<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = off_standard(memfd_create(name, flags)?)?;
+        Ok(Self { file, len: 0 })
+    }
+
+    /// Writes some of these bytes behind what is there, and says how many.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        check_file_len(self.len.saturating_add(bytes.len() as u64))?;
+        let count = retry_on_intr(|| pwrite(&self.file, bytes, self.len))?;
+        self.len += count as u64;
+        Ok(count)
+    }
+
+    /// Makes it final.
+    pub(crate) fn seal(self) -> io::Result<OwnedFd> {
+        fcntl_add_seals(&self.file, SEALS | SealFlags::SEAL)?;
+        Ok(self.file)
+    }
 }
 
 /// A mapping of a file that has been sealed; unmapped on drop.

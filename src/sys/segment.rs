@@ -32,6 +32,7 @@ use rustix::fs::{
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use super::descriptors::off_standard;
+use super::limits::check_file_len;
 
 /// What must be sealed before a mapping can be trusted to stay.
 const SEALS: SealFlags = SealFlags::SHRINK
@@ -284,6 +285,7 @@ shared_atomics!(
 pub(super) fn create_file(name: &str, needed: usize) -> io::Result<OwnedFd> {
     let len = whole_pages(needed)?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    check_file_len(len as u64)?;
     let memory = off_standard(memfd_create(name, flags)?)?;
     ftruncate(&memory, len as u64)?;
     fcntl_add_seals(&memory, SEALS)?;

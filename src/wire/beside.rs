@@ -5,7 +5,6 @@
 //! fewer descriptors than it speaks of (the receiver had no room for them, or the system would not let
 //! them go) costs its own frame and nothing else, because every frame takes its own messages out.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::handles::{Carried, Handles};
@@ -88,7 +87,7 @@ impl Arriving {
     }
 
     /// Takes the next message. The error says what is wrong with it, in words that follow "because it sent".
-    pub(crate) fn take(&mut self, message: &[u8], descriptors: Vec<OwnedFd>) -> Result<(), String> {
+    pub(crate) fn take(&mut self, message: &[u8], descriptors: Vec<Carried>) -> Result<(), String> {
         let expected = Beside::at(self.task, self.seq, self.next, self.announced);
         if message != expected.encode() || descriptors.len() > usize::from(expected.count) {
             return Err(format!(
@@ -97,8 +96,7 @@ impl Arriving {
             ));
         }
         self.next += expected.count;
-        let came = descriptors.into_iter().map(Carried::from);
-        self.came.extend(came.map(Arc::new));
+        self.came.extend(descriptors.into_iter().map(Arc::new));
         Ok(())
     }
 
@@ -117,11 +115,13 @@ impl Arriving {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+
     use super::*;
 
-    fn nulls(count: usize) -> Vec<OwnedFd> {
-        let null = || std::fs::File::open("/dev/null").unwrap().into();
-        (0..count).map(|_| null()).collect()
+    fn nulls(count: usize) -> Vec<Carried> {
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        (0..count).map(|_| null().into()).collect()
     }
 
     /// Every message of a frame with so many, with as many descriptors as `carries` lets it.

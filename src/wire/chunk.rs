@@ -23,14 +23,23 @@ pub(crate) struct ChunkReader<'a> {
 /// Writes the payload of a `Part` frame. Dropping it unfinished leaves a part of one in `out`.
 #[must_use = "`finish` completes the payload"]
 pub(crate) struct PartWriter<'a> {
+    first: u32,
+    /// Where it begins.
+    start: usize,
     items: Items<'a>,
 }
+
+/// Where an outcome begins, with its tag.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutcomeStart(usize);
 
 /// Reads the payload of a `Part` frame: an iterator over its items.
 #[derive(Clone, Debug)]
 pub(crate) struct PartReader<'a> {
     index: u32,
     left: u32,
+    /// Whether all items have results, as is usual.
+    are_values: bool,
     rest: &'a [u8],
 }
 
@@ -49,6 +58,15 @@ pub(crate) enum ItemOutcome<'a> {
     /// An encoded [`TaskFailure`](super::TaskFailure), as in a `Failed` frame.
     Failure(&'a [u8]),
     Cancelled,
+}
+
+/// An outcome without its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum OutcomeTag {
+    Value = VALUE,
+    Failure = FAILURE,
+    Cancelled = CANCELLED,
 }
 
 /// Consecutive items of a part.
@@ -170,11 +188,20 @@ impl<'a> Iterator for ChunkReader<'a> {
 
 impl ExactSizeIterator for ChunkReader<'_> {}
 
-/// The payload of a part, made of the items that a worker kept: those that are whole. `None` if there are fewer.
-pub(crate) fn part_of(first: u32, count: u32, items: &[u8]) -> Option<Vec<u8>> {
+/// The payload of a part, made of `count` items that a worker kept, the first of which is `first`, without `skip` of them. `None` if so
+/// many are not there and whole, or none is left.
+pub(crate) fn part_of(first: u32, skip: u32, count: u32, items: &[u8]) -> Option<Vec<u8>> {
+    let (first, count) = (first.checked_add(skip)?, count.checked_sub(skip)?);
+    let mut items = items;
+    for _ in 0..skip {
+        take_outcome(&mut items).ok()?;
+    }
     let mut rest = items;
     for _ in 0..count {
         take_outcome(&mut rest).ok()?;
+    }
+    if count == 0 {
+        return None;
     }
     let mut payload = Vec::with_capacity(items.len() + 2 * MAX_VARINT);
     push_varint(first.into(), &mut payload);
@@ -186,10 +213,53 @@ pub(crate) fn part_of(first: u32, count: u32, items: &[u8]) -> Option<Vec<u8>> {
 impl<'a> PartWriter<'a> {
     /// Begins a part at the end of `out`, for the outcomes of the items from `first` on.
     pub(crate) fn new(first: u32, out: &'a mut Vec<u8>) -> Self {
+        let start = out.len();
         push_varint(first.into(), out);
         Self {
+            first,
+            start,
             items: Items::new(out),
         }
+    }
+
+    /// Begins the outcome of the next item: its bytes are to be appended to [`out`](Self::out).
+    #[inline]
+    pub(crate) fn begin(&mut self) -> OutcomeStart {
+        let start = self.items.out.len();
+        self.items.out.extend_from_slice(&[VALUE, 0]);
+        OutcomeStart(start)
+    }
+
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        self.items.out
+    }
+
+    /// Completes an outcome. A cancelled one has no bytes.
+    #[inline]
+    pub(crate) fn end(&mut self, OutcomeStart(start): OutcomeStart, tag: OutcomeTag) {
+        self.items.out[start] = tag as u8;
+        let len = self.items.out.len() - start - 2;
+        put_varint(len as u64, start + 1, self.items.out);
+        self.items.count += 1;
+    }
+
+    /// Takes back an outcome that has not been completed: its bytes.
+    pub(crate) fn take_back(&mut self, OutcomeStart(start): OutcomeStart) -> Vec<u8> {
+        let bytes = self.items.out.split_off(start + 2);
+        self.items.out.truncate(start);
+        bytes
+    }
+
+    /// Takes out the first items, which take so many bytes.
+    pub(crate) fn forget_first(&mut self, items: u32, bytes: usize) {
+        let rest = self.items.out.split_off(self.items.start + 1 + bytes);
+        self.items.out.truncate(self.start);
+        self.first += items;
+        push_varint(self.first.into(), self.items.out);
+        self.items.start = self.items.out.len();
+        self.items.out.push(0);
+        self.items.out.extend_from_slice(&rest);
+        self.items.count -= items;
     }
 
     /// What has been appended from there on, as [`part_of`] takes it.
@@ -238,13 +308,15 @@ impl<'a> PartReader<'a> {
             ));
         }
         let mut rest = payload;
+        let mut are_values = true;
         for _ in 0..left {
-            take_outcome(&mut rest)?;
+            are_values &= matches!(take_outcome(&mut rest)?, ItemOutcome::Value(_));
         }
         expect_end(rest)?;
         Ok(Self {
             index,
             left,
+            are_values,
             rest: payload,
         })
     }
@@ -257,6 +329,11 @@ impl<'a> PartReader<'a> {
     /// The next items that can be told of together.
     pub(crate) fn next_run(&mut self) -> Option<PartRun<'a>> {
         let mut values = 0;
+        if self.are_values {
+            values = std::mem::take(&mut self.left);
+            self.index += values;
+            self.rest = &[];
+        }
         while self.left > 0 {
             let mut rest = self.rest;
             let outcome = take_outcome(&mut rest).ok()?;

@@ -6,6 +6,9 @@ use serde::de::DeserializeOwned;
 use super::codec::{self, CodecError};
 use super::handles::{Handles, collect, provide};
 
+/// The descriptors of a value that has none.
+static NO_HANDLES: Handles = Handles::none();
+
 /// An encoded value. It can be decoded several times, and its values then share the descriptors.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Encoded {
@@ -24,7 +27,35 @@ impl Encoded {
     /// The value.
     #[inline]
     pub(crate) fn decode<T: DeserializeOwned + 'static>(&self) -> Result<T, CodecError> {
-        provide(&self.handles, || codec::decode_whole(&self.bytes))
+        EncodedRef::from(self).decode()
+    }
+}
+
+/// An encoded value that somebody else has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodedRef<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) handles: &'a Handles,
+}
+
+impl<'a> EncodedRef<'a> {
+    /// Of a value without descriptors.
+    pub(crate) fn plain(bytes: &'a [u8]) -> Self {
+        let handles = &NO_HANDLES;
+        Self { bytes, handles }
+    }
+
+    /// The value.
+    #[inline]
+    pub(crate) fn decode<T: DeserializeOwned + 'static>(self) -> Result<T, CodecError> {
+        provide(self.handles, || codec::decode_whole(self.bytes))
+    }
+}
+
+impl<'a> From<&'a Encoded> for EncodedRef<'a> {
+    fn from(encoded: &'a Encoded) -> Self {
+        let (bytes, handles) = (&*encoded.bytes, &encoded.handles);
+        Self { bytes, handles }
     }
 }
 

@@ -43,10 +43,7 @@ pub(crate) struct Carried {
 }
 
 /// Something that is to outlive a descriptor.
-struct Behind(
-    #[expect(dead_code, reason = "it is there to be dropped")]
-    Box<dyn Any + Send + Sync + UnwindSafe + RefUnwindSafe>,
-);
+struct Behind(Box<dyn Any + Send + Sync + UnwindSafe + RefUnwindSafe>);
 
 impl fmt::Debug for Behind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,6 +56,19 @@ impl From<OwnedFd> for Carried {
         Self {
             descriptor,
             behind: OnceLock::new(),
+        }
+    }
+}
+
+impl Carried {
+    /// One that came, and has had something behind it ever since.
+    pub(crate) fn keeping(
+        descriptor: OwnedFd,
+        behind: impl Any + Send + Sync + UnwindSafe + RefUnwindSafe,
+    ) -> Self {
+        Self {
+            descriptor,
+            behind: OnceLock::from(Behind(Box::new(behind))),
         }
     }
 }
@@ -79,6 +89,10 @@ impl Handles {
     /// Of descriptors that came beside a payload.
     pub(crate) fn new(descriptors: Vec<Arc<Carried>>) -> Self {
         Self((!descriptors.is_empty()).then(|| Arc::new(descriptors)))
+    }
+
+    pub(crate) const fn none() -> Self {
+        Self(None)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -268,6 +282,12 @@ impl Handle {
     pub(crate) fn keep(&self, behind: impl Any + Send + Sync + UnwindSafe + RefUnwindSafe) {
         // Another one may stand there since the descriptor came to this process: it does for all.
         let _ = self.0.behind.set(Behind(Box::new(behind)));
+    }
+
+    /// What stands behind it, if that is of this type.
+    pub(crate) fn behind<B: Any>(&self) -> Option<&B> {
+        let behind: &dyn Any = &*self.0.behind.get()?.0;
+        behind.downcast_ref()
     }
 
     /// Whether both are the same descriptor of this process.

@@ -16,14 +16,14 @@ pub(crate) use beside::{Arrived, Arriving, Beside};
 #[cfg(test)]
 pub(crate) use chunk::PartItem;
 pub(crate) use chunk::{
-    ChunkReader, ChunkWriter, ItemOutcome, ItemStart, PartReader, PartRun, PartWriter, begin_item,
-    first_item, part_of, value_at,
+    ChunkReader, ChunkWriter, ItemOutcome, ItemStart, OutcomeTag, PartReader, PartRun, PartWriter,
+    begin_item, first_item, part_of, value_at,
 };
 pub(crate) use codec::{
     CodecError, FUNCTION_LEN, decode, decode_prefix, decode_whole, encode, encode_function,
     encode_owned, encode_whole, is_err, refusal, split_function,
 };
-pub(crate) use encoded::Encoded;
+pub(crate) use encoded::{Encoded, EncodedRef};
 pub(crate) use handles::{Carried, Handle, Handles};
 pub(crate) use message::{
     BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, ProcessSetup, Setup,

@@ -655,3 +655,74 @@ proptest! {
         fuzz(&data);
     }
 }
+
+#[test]
+fn outcomes_written_in_place_are_those_that_are_pushed() {
+    let long = vec![7; 300];
+    let outcomes = [
+        ItemOutcome::Value(b"short"),
+        ItemOutcome::Failure(&long),
+        ItemOutcome::Cancelled,
+        ItemOutcome::Value(&long),
+        ItemOutcome::Value(&[]),
+    ];
+    let (mut pushed, mut in_place) = (Vec::new(), Vec::new());
+    let mut one = PartWriter::new(3, &mut pushed);
+    let mut other = PartWriter::new(3, &mut in_place);
+    for outcome in outcomes {
+        one.push(outcome);
+        let (tag, bytes) = match outcome {
+            ItemOutcome::Value(bytes) => (OutcomeTag::Value, bytes),
+            ItemOutcome::Failure(bytes) => (OutcomeTag::Failure, bytes),
+            ItemOutcome::Cancelled => (OutcomeTag::Cancelled, &[][..]),
+        };
+        let begun = other.begin();
+        other.out().extend_from_slice(b"given up");
+        assert_eq!(other.take_back(begun), b"given up");
+        let begun = other.begin();
+        other.out().extend_from_slice(bytes);
+        other.end(begun, tag);
+    }
+    one.finish();
+    other.finish();
+    assert_eq!(pushed, in_place);
+}
+
+#[test]
+fn what_has_been_sent_of_a_part_is_left_out() {
+    let whole = |first, values: &[&[u8]]| {
+        let mut payload = Vec::new();
+        let mut part = PartWriter::new(first, &mut payload);
+        values
+            .iter()
+            .for_each(|value| part.push(ItemOutcome::Value(value)));
+        part.finish();
+        payload
+    };
+    let values = [&[1][..], &[2, 2], &[], &[4]];
+    // The second has a longer number.
+    for first in [5, 125] {
+        let kept = &whole(first, &values)[2..];
+        for skip in 0..4 {
+            let left = whole(first + skip, &values[skip as usize..]);
+            assert_eq!(part_of(first, skip, 4, kept), Some(left.clone()));
+            let mut payload = Vec::new();
+            let mut part = PartWriter::new(first, &mut payload);
+            let start = part.len();
+            let mut sent = 0;
+            for (index, value) in (0..).zip(values) {
+                if index == skip {
+                    sent = part.len() - start;
+                }
+                part.push(ItemOutcome::Value(value));
+            }
+            part.forget_first(skip, sent);
+            part.finish();
+            assert_eq!(payload, left);
+        }
+        assert_eq!(part_of(first, 4, 4, kept), None);
+        assert_eq!(part_of(first, 5, 4, kept), None);
+        assert_eq!(part_of(first, 0, 5, kept), None);
+        assert_eq!(part_of(u32::MAX, 1, 4, kept), None);
+    }
+}

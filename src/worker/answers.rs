@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::courier::Courier;
 use super::memory::Memory;
 use super::pipes::ResultPipe;
 use super::serve::Over;
@@ -12,7 +13,7 @@ use crate::registry::Function;
 use crate::run;
 use crate::sys::{self, ControlSocket, SharedPage};
 use crate::wire::{
-    self, Arrived, ChunkReader, Handles, Hello, ItemOutcome, PartWriter, TaskFailure,
+    self, Arrived, ChunkReader, Handles, Hello, ItemOutcome, OutcomeTag, PartWriter, TaskFailure,
 };
 
 /// A chunk sends what it has finished at least this often, between two of its items: what a crash
@@ -42,6 +43,8 @@ pub(super) struct Answers {
     /// What a task gave; kept for the next one.
     pub(super) result: Vec<u8>,
     pub(super) memory: Memory,
+    /// There from the first chunk on.
+    pub(super) courier: Option<Arc<Courier>>,
 }
 
 impl Answers {
@@ -133,75 +136,84 @@ impl Answers {
         place: &Place,
     ) -> Result<bool, Over> {
         let last_item = (items.len() as u32).saturating_sub(1);
+        // What ends is sent at once where something may end the next item alone; otherwise now and then.
+        let is_punctual = is_prompt || self.is_captured;
+        let courier = (!is_punctual && last_item > 0)
+            .then(|| self.courier(place.page))
+            .flatten();
+        let courier = courier.as_deref();
         let mut items = (0u32..).zip(items).peekable();
-        let mut result = Vec::new();
         // The outcome of an item that did not fit beside those before it.
-        let mut held_over: Option<(u32, Ended)> = None;
-        let mut sent_at = place.begun;
-        let mut now = place.begun;
+        let mut held_over: Option<(u32, Ended, Vec<u8>)> = None;
+        let mut clock = Clock::new(place.begun, courier);
         let mut is_condemned = false;
         loop {
             self.buffer.clear();
             let start = frame::begin(&mut self.buffer);
             let first = held_over.as_ref().map_or_else(
                 || items.peek().map_or(0, |(index, _)| *index),
-                |(index, _)| *index,
+                |(index, ..)| *index,
             );
             let mut part = PartWriter::new(first, &mut self.buffer);
             let mut keeps = Keeper::new(place, first, part.len());
+            if let Some(courier) = courier {
+                courier.open(place.task, place.seq, first);
+            }
             let mut beside = Handles::default();
             let mut last = true;
             loop {
-                let (index, outcome) = if let Some(held_over) = held_over.take() {
-                    held_over
+                let ended = if let Some((_, ended, bytes)) = held_over.take() {
+                    part.push(match ended {
+                        Ended::Value(_) => ItemOutcome::Value(&bytes),
+                        Ended::Failed => ItemOutcome::Failure(&bytes),
+                        Ended::Cancelled => ItemOutcome::Cancelled,
+                    });
+                    ended
                 } else if let Some((index, item)) = items.next() {
-                    if index > 0 && !place.page.advance(place.seq, index - 1, now) {
+                    if index > 0 && !place.page.advance(place.seq, index - 1, clock.now) {
                         is_condemned = true;
                         last = false;
                         break;
                     }
-                    result.clear();
+                    let begun = part.begin();
                     let ended = if place.page.is_cancel_asked(place.seq) {
                         Ended::Cancelled
                     } else {
-                        run_item(function, item, self.max_frame, &mut result)
+                        run_item(function, item, self.max_frame, part.out())
                     };
-                    (index, ended)
+                    let size = part.len() - start - frame::HEADER_LEN + PART_OVERHEAD;
+                    let does_not_fit = size as u64 > self.max_frame || ended.has_handles();
+                    // The descriptors beside a part are those of one result.
+                    if part.count() > 0 && does_not_fit {
+                        held_over = Some((index, ended, part.take_back(begun)));
+                        last = false;
+                        break;
+                    }
+                    part.end(begun, ended.tag());
+                    ended
                 } else {
                     break;
                 };
-                let size = part.len() - start - frame::HEADER_LEN + result.len() + PART_OVERHEAD;
-                let has_handles = matches!(&outcome, Ended::Value(handles) if !handles.is_empty());
-                // The descriptors beside a part are those of one result.
-                if part.count() > 0 && (size as u64 > self.max_frame || has_handles) {
-                    held_over = Some((index, outcome));
-                    last = false;
-                    break;
+                let has_handles = ended.has_handles();
+                match ended {
+                    Ended::Value(handles) => beside = handles,
+                    Ended::Failed => {}
+                    Ended::Cancelled => continue,
                 }
-                match outcome {
-                    Ended::Value(handles) => {
-                        beside = handles;
-                        part.push(ItemOutcome::Value(&result));
-                    }
-                    Ended::Failed => part.push(ItemOutcome::Failure(&result)),
-                    Ended::Cancelled => {
-                        part.push(ItemOutcome::Cancelled);
-                        continue;
-                    }
-                }
-                now = sys::monotonic_ns();
-                let is_due = has_handles
-                    || self.is_captured
-                    || is_prompt
-                    || now.saturating_sub(sent_at) >= PART_INTERVAL.as_nanos() as u64;
+                let is_due = clock.is_due() || is_punctual || has_handles;
                 if (is_due || part.len() >= PART_BYTES) && items.peek().is_some() {
-                    sent_at = now;
                     last = false;
                     break;
                 }
                 // The memory behind the page holds no descriptors; this one is sent next.
                 if !has_handles {
                     keeps.keep(&part);
+                }
+            }
+            if let Some(courier) = courier {
+                let sent = courier.close();
+                if sent.items > 0 {
+                    part.forget_first(sent.items, sent.bytes);
                 }
             }
             let is_empty = part.count() == 0;
@@ -215,13 +227,21 @@ impl Answers {
             };
             if last || !is_empty {
                 self.finish(start, header, &beside)?;
-                // What the pipe took to take it is not the next item's time.
-                now = sys::monotonic_ns();
             }
             if last || is_condemned {
                 return Ok(goes_on && !is_condemned);
             }
+            // What the pipe took to take it is not the next item's time.
+            clock.has_sent();
         }
+    }
+
+    /// Who sends while an item takes its time; nobody, if there can be no further thread.
+    fn courier(&mut self, page: &'static SharedPage) -> Option<Arc<Courier>> {
+        if self.courier.is_none() {
+            self.courier = Courier::start(page, self.results.clone()).ok();
+        }
+        self.courier.clone()
     }
 
     /// Runs the initializer; its result goes to the driver, which knows its type.
@@ -308,15 +328,69 @@ enum Ended {
     Cancelled,
 }
 
-/// Runs one item of a chunk. What it gave, or why it gave nothing, is put into `result`, and fits into a part by itself.
-fn run_item(function: &Function, item: &[u8], max_frame: u64, result: &mut Vec<u8>) -> Ended {
-    let outcome = run::run(function, item.into(), Handles::default(), result)
-        .and_then(|handles| fits(result.len() + PART_OVERHEAD, max_frame).map(|()| handles));
+impl Ended {
+    fn has_handles(&self) -> bool {
+        matches!(self, Self::Value(handles) if !handles.is_empty())
+    }
+
+    fn tag(&self) -> OutcomeTag {
+        match self {
+            Self::Value(_) => OutcomeTag::Value,
+            Self::Failed => OutcomeTag::Failure,
+            Self::Cancelled => OutcomeTag::Cancelled,
+        }
+    }
+}
+
+/// Tells when a chunk is to send what it has.
+struct Clock<'a> {
+    /// As far as it is known: with a courier, at its last tick.
+    now: u64,
+    sent_at: u64,
+    courier: Option<&'a Courier>,
+    ticked: u64,
+}
+
+impl<'a> Clock<'a> {
+    fn new(now: u64, courier: Option<&'a Courier>) -> Self {
+        Self {
+            now,
+            sent_at: now,
+            courier,
+            ticked: courier.map_or(0, Courier::now_ns),
+        }
+    }
+
+    /// An item has ended: is it time?
+    #[inline]
+    fn is_due(&mut self) -> bool {
+        if let Some(courier) = self.courier {
+            let ticked = courier.now_ns();
+            if ticked == self.ticked {
+                return false;
+            }
+            self.ticked = ticked;
+        }
+        self.now = sys::monotonic_ns();
+        self.now.saturating_sub(self.sent_at) >= PART_INTERVAL.as_nanos() as u64
+    }
+
+    fn has_sent(&mut self) {
+        self.now = sys::monotonic_ns();
+        self.sent_at = self.now;
+    }
+}
+
+/// Runs one item of a chunk. What it gave, or why it gave nothing, is appended to `out`, and fits into a part by itself.
+fn run_item(function: &Function, item: &[u8], max_frame: u64, out: &mut Vec<u8>) -> Ended {
+    let start = out.len();
+    let outcome = run::run(function, item.into(), Handles::default(), out)
+        .and_then(|handles| fits(out.len() - start + PART_OVERHEAD, max_frame).map(|()| handles));
     match outcome {
         Ok(handles) => Ended::Value(handles),
         Err(failure) => {
-            result.clear();
-            failure.write_to(result, max_frame.saturating_sub(PART_OVERHEAD as u64));
+            out.truncate(start);
+            failure.write_to(out, max_frame.saturating_sub(PART_OVERHEAD as u64));
             Ended::Failed
         }
     }
@@ -381,7 +455,7 @@ impl<'a> Keeper<'a> {
             self.len += bytes.len();
             self.place
                 .page
-                .keep(self.place.seq, part.count(), self.len as u64);
+                .keep(self.place.seq, part.count(), self.len as u32);
         }
     }
 }

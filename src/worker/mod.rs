@@ -11,6 +11,8 @@
 //!
 //! A process that runs one function is started in the same way, and then is `process` instead of `serve`.
 
+mod allowance;
+mod courier;
 mod answers;
 mod entry;
 mod memory;
@@ -20,6 +22,7 @@ mod serve;
 mod start;
 mod take_over;
 
+pub(crate) use allowance::{Allowance, KeptFds, MAX_DIRECTORY};
 pub(crate) use entry::check_this_process;
 pub use entry::{TestEntry, in_worker, init};
 pub(crate) use process::identity;

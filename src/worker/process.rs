@@ -5,13 +5,14 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::pipes::{await_beside, send_beside};
 use crate::frame::{HEADER_LEN, Header, Kind};
 use crate::registry::registry;
 use crate::run;
-use crate::sys::{self, ControlSocket, Parcel};
-use crate::wire::{self, Arrived, Handles, ProcessSetup, Setup, TaskFailure};
+use crate::sys::{self, ControlSocket, Parcel, SharedPage};
+use crate::wire::{self, Arrived, Handles, Limits, ProcessSetup, Setup, TaskFailure};
 
 /// What a process exits with that has panicked, as Rust programs do.
 const PANICKED: i32 = 101;
@@ -37,6 +38,8 @@ pub(super) struct Errand {
     pub(super) call: Parcel,
     /// Where the result goes.
     pub(super) result: Parcel,
+    /// Where a note goes of an allocation that failed, if they are limited.
+    pub(super) page: Option<SharedPage>,
 }
 
 /// Runs the function, on this thread, and ends the process.
@@ -53,9 +56,17 @@ pub(super) fn run(errand: Errand, control: &Arc<ControlSocket>, setup: &Setup) -
     let Errand {
         call: memory,
         result,
+        page,
     } = errand;
-    let outcome = call(memory, control, process, &mut bytes)
-        .and_then(|handles| fits(&bytes, setup.max_frame).map(|()| handles));
+    if let Some(page) = page {
+        // Signal handlers write there, up to the very end.
+        let page: &'static SharedPage = Box::leak(Box::new(page));
+        sys::note_failed_allocations_in(page.resident_word(0));
+    }
+    let outcome = allow(&setup.limits)
+        .and_then(|()| call(memory, control, process, &mut bytes))
+        .and_then(|handles| fits(&bytes, setup.max_frame).map(|()| handles))
+        .and_then(|handles| write_down(&bytes, &result).map(|()| handles));
     let left = leave(
         outcome.as_ref(),
         &mut bytes,
@@ -80,6 +91,17 @@ pub(super) fn run(errand: Errand, control: &Arc<ControlSocket>, setup: &Setup) -
     drop(outcome);
     // Buffers are flushed, coverage data is written, and children are waited for.
     std::process::exit(code)
+}
+
+/// Lets its function begin to use what CPU time it may.
+fn allow(limits: &Limits) -> Result<(), TaskFailure> {
+    let Some(allowed) = limits.cpu_time_ms else {
+        return Ok(());
+    };
+    let allowed = sys::allow_cpu_time(Duration::from_millis(allowed));
+    allowed.map_err(|error| {
+        TaskFailure::ArgumentNotDecoded(format!("no limit on CPU time can be had: {error}"))
+    })
 }
 
 /// Decodes the call and runs it; the result is appended.
@@ -121,7 +143,13 @@ fn fits(bytes: &[u8], max_frame: u64) -> Result<(), TaskFailure> {
     Err(TaskFailure::ResultTooLarge { size })
 }
 
-/// Puts the result, or the failure, where the parent finds it.
+/// Writes the result, which is none yet for as long as it has no header.
+fn write_down(bytes: &[u8], result: &Parcel) -> Result<(), TaskFailure> {
+    let written = result.write_at(&bytes[HEADER_LEN..], HEADER_LEN as u64);
+    written.map_err(|error| TaskFailure::ResultNotEncoded(format!("it cannot be stored: {error}")))
+}
+
+/// Tells the parent that there is a result, or puts the failure in its place.
 fn leave(
     outcome: Result<&Handles, &TaskFailure>,
     bytes: &mut Vec<u8>,
@@ -139,10 +167,10 @@ fn leave(
             header.kind = Kind::Failed;
             bytes.truncate(HEADER_LEN);
             failure.write_to(bytes, max_frame);
+            result.write_at(&bytes[HEADER_LEN..], HEADER_LEN as u64)?;
         }
     }
     header.len = (bytes.len() - HEADER_LEN) as u64;
-    result.write_at(&bytes[HEADER_LEN..], HEADER_LEN as u64)?;
     result.write_at(&header.encode(), 0)
 }
 

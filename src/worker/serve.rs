@@ -86,6 +86,7 @@ impl Server {
             buffer: Vec::new(),
             result: Vec::new(),
             memory: Memory::of_this_process(setup.tells_memory),
+            courier: None,
         };
         Self {
             tasks: TaskPipe::new(tasks),

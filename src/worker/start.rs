@@ -100,6 +100,8 @@ pub(crate) struct StartedProcess {
     pub(crate) control: ControlSocket,
     /// Where it leaves its result.
     pub(crate) result: Parcel,
+    /// Where it leaves a note, if its address space is limited.
+    pub(crate) page: Option<SharedPage>,
 }
 
 /// Starts a process that runs this call. `setup.process` says who it is.
@@ -117,7 +119,13 @@ pub(crate) fn start_process(
     };
     let call = memory(call).map_err(system("the memory of a process's arguments"))?;
     let result = memory(&[]).map_err(system("the memory of a process's result"))?;
-    let passed = [call.as_fd(), result.as_fd()];
+    let page = match setup.limits.address_space {
+        Some(_) => Some(SharedPage::create().map_err(system("a process's status page"))?),
+        None => None,
+    };
+    let (page, note) = page.unzip();
+    let mut passed = vec![call.as_fd(), result.as_fd()];
+    passed.extend(note.as_ref().map(AsFd::as_fd));
     let (child, control) = start_with(launch, setup, &passed, streams)?;
     let beside = send_beside(&control, &Header::new(Kind::Task, 0, 0), handles);
     unless_gone(beside).map_err(system("to pass a process the descriptors of its arguments"))?;
@@ -125,6 +133,7 @@ pub(crate) fn start_process(
         child,
         control,
         result,
+        page,
     })
 }
 

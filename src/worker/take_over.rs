@@ -70,7 +70,7 @@ struct Received {
     tasks: OwnedFd,
     /// The pipe of results; or the memory for the one result.
     results: OwnedFd,
-    /// A process that runs one function has none.
+    /// A process that runs one function has one if its address space is limited.
     page: Option<SharedPage>,
     stdout: Option<OwnedFd>,
     kept: Vec<OwnedFd>,
@@ -115,17 +115,21 @@ fn prepare(control: &mut ControlSocket) -> io::Result<Option<Prepared>> {
 
     let hello = hello(&setup).map_err(io::Error::other)?;
     let setup = Box::new(setup);
-    let Some(page) = page else {
-        if hello.registry != setup.registry {
-            return Err(io::Error::other(
-                "this program has other functions than the one that started it",
-            ));
+    let page = match page {
+        Some(page) if setup.process.is_none() => page,
+        page => {
+            if hello.registry != setup.registry {
+                return Err(io::Error::other(
+                    "this program has other functions than the one that started it",
+                ));
+            }
+            let errand = Errand {
+                call: tasks.into(),
+                result: results.into(),
+                page,
+            };
+            return Ok(Some(Prepared::Process { errand, setup }));
         }
-        let errand = Errand {
-            call: tasks.into(),
-            result: results.into(),
-        };
-        return Ok(Some(Prepared::Process { errand, setup }));
     };
     Ok(Some(Prepared::Worker {
         tasks,
@@ -148,7 +152,8 @@ fn receive_setup(control: &ControlSocket) -> io::Result<Option<Received>> {
         ))
     })?;
     let is_worker = setup.process.is_none();
-    let expected = 2 + usize::from(is_worker) + usize::from(setup.stdout) + setup.kept.len();
+    let has_page = is_worker || setup.limits.address_space.is_some();
+    let expected = 2 + usize::from(has_page) + usize::from(setup.stdout) + setup.kept.len();
     if descriptors.len() != expected {
         return Err(malformed("the driver passed too few descriptors"));
     }
@@ -159,7 +164,7 @@ fn receive_setup(control: &ControlSocket) -> io::Result<Option<Received>> {
             .ok_or_else(|| malformed("the driver passed too few descriptors"))
     };
     let (tasks, results) = (next()?, next()?);
-    let page = match is_worker {
+    let page = match has_page {
         true => Some(SharedPage::attach(next()?)?),
         false => None,
     };

@@ -23,12 +23,16 @@ type Scenario = fn(u64) -> End;
 
 fn main() {
     support::run(|| {
-        let scenarios: [(&str, Scenario); 10] = [
+        let scenarios: [(&str, Scenario); 11] = [
             ("a_putter_beside_one_that_waits", queue::put_beside_a_waiter),
             ("a_getter_beside_one_that_waits", queue::get_beside_a_waiter),
             ("a_getter_that_waits_itself", queue::wait_and_get),
             ("a_closer", queue::close),
             ("one_that_gives_memory_back", queue::shrinking),
+            (
+                "one_that_gives_back_what_another_left",
+                queue::shrinking_after_another,
+            ),
             ("one_that_is_done", queue::task_done),
             ("an_owner_of_a_lock", sync::lock_and_unlock),
             ("one_that_sets_an_event", sync::set_an_event),

@@ -1,6 +1,8 @@
 //! What is done with a queue.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 use procession::Queue;
 use procession::queue::GetError;
 
-use crate::step::{End, killed_at, soon_reached, system_calls};
+use crate::step::{End, killed_at, killed_by_steps, soon_reached, system_calls};
 use crate::support::{awaiting, exit_at_once, signal};
 
 /// How long processes are killed whose ring grows, and at random.
@@ -218,17 +220,85 @@ pub(crate) fn growing() {
 
 /// One that finds a queue empty that has been large, and gives its memory back, is killed.
 pub(crate) fn shrinking(at: u64) -> End {
-    let queue = Queue::unbounded().unwrap();
-    queue.put(vec![1_u8; 17 << 20]).unwrap();
-    assert_eq!(queue.get().unwrap().len(), 17 << 20);
-    let look = || assert!(matches!(queue.try_get(), Err(GetError::Empty)));
-    let end = killed_at(at, look, None);
+    let queue = emptied();
+    let end = killed_at(at, || look_in_vain(&queue), None);
     queue.put(item(1)).unwrap();
     queue.put(vec![2; 100_000]).unwrap();
     assert_eq!(checked(queue.get().unwrap()), 1);
     assert!(queue.get().unwrap() == [2; 100_000]);
-    assert!(queue.is_empty());
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+    assert!(taken() < 1 << 20, "{} bytes are left", taken());
     end
+}
+
+/// How much memory the queues of this process take, in bytes: there is one.
+fn taken() -> u64 {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let is_queue = |path: &std::path::PathBuf| {
+        let to = std::fs::read_link(path).unwrap_or_default();
+        to.to_string_lossy().contains("memfd:procession-queue")
+    };
+    let blocks = files
+        .map(|entry| entry.path())
+        .filter(is_queue)
+        .map(|path| std::fs::metadata(path).unwrap().blocks());
+    blocks.sum::<u64>() * 512
+}
+
+/// One that has been large, and is empty.
+fn emptied() -> Queue<Vec<u8>> {
+    let queue = Queue::unbounded().unwrap();
+    queue.put(vec![1_u8; 17 << 20]).unwrap();
+    assert_eq!(queue.get().unwrap().len(), 17 << 20);
+    queue
+}
+
+fn look_in_vain(queue: &Queue<Vec<u8>>) {
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+}
+
+/// One that comes after another which was killed while it gave memory back, and gives it back in its place, is killed, too.
+pub(crate) fn shrinking_after_another(at: u64) -> End {
+    static LAST: OnceLock<u64> = OnceLock::new();
+    let last = *LAST.get_or_init(last_with_memory);
+    let queue = emptied();
+    killed_by_steps(last, || look_in_vain(&queue));
+    assert!(
+        taken() > 1 << 20,
+        "the first one has given it back at {last}"
+    );
+    let end = killed_at(at, || queue.put(item(1)).unwrap(), None);
+    queue.put(item(2)).unwrap();
+    let first = checked(queue.get().unwrap());
+    if first == 1 {
+        assert_eq!(checked(queue.get().unwrap()), 2);
+    } else {
+        assert!(first == 2 && matches!(end, End::Killed(_)));
+    }
+    look_in_vain(&queue);
+    assert!(taken() < 1 << 20, "{} bytes are left", taken());
+    end
+}
+
+/// The last instruction before which one can be killed that gives memory back, and has not: it has both locks, and the queue goes on in a
+/// small ring.
+fn last_with_memory() -> u64 {
+    let queue = emptied();
+    let End::Finished(length) = killed_at(u64::MAX, || look_in_vain(&queue), None) else {
+        panic!("it was killed by nobody");
+    };
+    drop(queue);
+    let (mut with, mut without) = (0, length);
+    while with + 1 < without {
+        let middle = with.midpoint(without);
+        let queue = emptied();
+        killed_by_steps(middle, || look_in_vain(&queue));
+        match taken() > 1 << 20 {
+            true => with = middle,
+            false => without = middle,
+        }
+    }
+    with
 }
 
 /// Nobody waits: then nobody has to ask the system for anything.

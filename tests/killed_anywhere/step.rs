@@ -75,6 +75,17 @@ pub(crate) fn killed_at(instruction: u64, what: impl FnOnce(), awake: Option<&dy
     End::Killed(instruction)
 }
 
+/// The same by steps alone, for what is not what the last run was: that stays written down.
+pub(crate) fn killed_by_steps(instruction: u64, what: impl FnOnce()) {
+    let child = Tracee::fork(what);
+    for _ in 0..instruction {
+        child.go_on(How::Step);
+        if !matches!(child.state(false), State::Stopped) {
+            break;
+        }
+    }
+}
+
 /// The instructions of that run that are quickly come to: those whose places had hardly been before.
 pub(crate) fn soon_reached() -> Vec<u64> {
     let mut seen = BTreeMap::<u64, u32>::new();

@@ -1,8 +1,9 @@
 //! Memory with a name.
 
+use procession::Process;
 use procession::shared::{SharedMemory, SharedMemoryError};
 
-use super::support::{Case, GateKeeper, segment_name, tests};
+use super::support::{Case, GateKeeper, segment_name, tests, until};
 use super::tasks::*;
 use super::{has_there, kill_at, pool};
 
@@ -12,6 +13,8 @@ pub(crate) fn tests() -> Vec<Case> {
         what_a_worker_creates_stays_with_who_has_it,
         a_user_that_is_killed_takes_nothing_with_it,
         a_worker_that_is_killed_as_the_only_user_leaves_no_name,
+        results_that_nobody_reads_leave_no_name,
+        a_message_that_nobody_decodes_leaves_no_name,
     ]
 }
 
@@ -87,4 +90,36 @@ fn a_worker_that_is_killed_as_the_only_user_leaves_no_name() {
     let file = std::path::Path::new("/dev/shm").join(&name);
     assert!(!file.exists());
     is_gone(&name);
+}
+
+/// The name is taken away by nobody who looks for it.
+#[track_caller]
+fn goes_by_itself(name: &str) {
+    let file = std::path::Path::new("/dev/shm").join(name);
+    until("a name to be taken away", || !file.exists());
+}
+
+fn results_that_nobody_reads_leave_no_name() {
+    let (pool, name) = (pool(1), segment_name("unread"));
+    let arguments = (name.clone(), "for nobody".to_owned());
+    let result = pool.submit(create, arguments.clone()).unwrap();
+    until("a result to be there", || result.is_done());
+    drop(result);
+    goes_by_itself(&name);
+
+    let created = Process::spawn(create, arguments.clone()).unwrap();
+    until("a process to end", || !created.is_alive());
+    drop(created);
+    goes_by_itself(&name);
+}
+
+fn a_message_that_nobody_decodes_leaves_no_name() {
+    let name = segment_name("bytes");
+    let (sender, receiver) = procession::pipe::one_way().unwrap();
+    sender
+        .send(&SharedMemory::create(&name, 5).unwrap())
+        .unwrap();
+    let bytes = receiver.recv_bytes().unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains(&name));
+    goes_by_itself(&name);
 }

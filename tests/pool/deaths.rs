@@ -19,6 +19,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_death_while_an_argument_is_decoded_costs_one_task,
         a_death_while_a_result_is_encoded_costs_one_task,
         a_chunk_loses_the_item_that_runs,
+        a_chunk_gives_what_has_ended_while_an_item_takes_for_ever,
         a_chunk_runs_no_item_twice,
         a_map_goes_on_through_deaths,
         a_death_amid_a_large_argument_costs_one_task,
@@ -245,6 +246,37 @@ fn a_chunk_loses_the_item_that_runs() {
         other => panic!("{other:?}"),
     }
     for item in 5..10 {
+        assert_eq!(map.next().unwrap().unwrap(), item);
+    }
+    assert!(map.next().is_none());
+    let expected: Vec<String> = (0..10).map(|item| item.to_string()).collect();
+    assert_eq!(log.lines(), expected);
+}
+
+/// Without as much as a moment between the items that end and the one that does not.
+fn a_chunk_gives_what_has_ended_while_an_item_takes_for_ever() {
+    let pool = pool(1);
+    let keeper = GateKeeper::new();
+    let log = keeper.log();
+    let inputs = (0..10).map(|item| match item {
+        4 | 7 => (log.clone(), item, Wait::AtTheGateForEver(keeper.gate())),
+        _ => (log.clone(), item, Wait::Not),
+    });
+    let mut map = pool.map(note_and_wait, inputs).chunksize(10);
+    for (fatal, before) in [(4, 0..4), (7, 5..7)] {
+        for item in before {
+            awaiting("what ended before the item that does not");
+            assert_eq!(map.next().unwrap().unwrap(), item);
+        }
+        assert_eq!(keeper.arrival().label, fatal);
+        keeper.open(1);
+        let end = map.next();
+        assert!(
+            matches!(end, Some(Err(TaskError::WorkerLost(_)))),
+            "{end:?}"
+        );
+    }
+    for item in 8..10 {
         assert_eq!(map.next().unwrap().unwrap(), item);
     }
     assert!(map.next().is_none());

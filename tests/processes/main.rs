@@ -5,6 +5,7 @@
 //! |--|--|
 //! | `tasks` | the registered functions |
 //! | `ends` | every way to end, and what is said of it |
+//! | `limits` | what it may have |
 //! | `lives` | alive or not, names, children, what is dropped |
 //! | `many` | at once, within one another, in threads and runtimes |
 //! | `parents` | programs that exit while their processes run |
@@ -15,6 +16,7 @@ mod programs;
 mod support;
 mod tasks;
 mod ends;
+mod limits;
 mod lives;
 mod many;
 mod parents;
@@ -24,6 +26,7 @@ fn main() {
     support::run(|| {
         [
             ends::tests(),
+            limits::tests(),
             lives::tests(),
             many::tests(),
             parents::tests(),

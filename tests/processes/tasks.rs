@@ -2,8 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 
+use procession::queue::Queue;
+use procession::shared::{Array, SharedBytes, SharedMemory};
 use procession::{
-    CurrentProcess, Descriptor, Failure, Process, SpawnError, active_children, current_process,
+    CurrentProcess, Descriptor, Failure, Process, ProcessPoolExecutor, SpawnError, active_children,
+    current_process,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -249,4 +252,88 @@ pub(crate) fn answer(connection: procession::pipe::Connection<u64, u64>) -> u64 
         }
     }
     sum
+}
+
+fn let_files_be(len: u64) {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = Rlimit {
+        current: Some(len),
+        maximum: Some(len),
+    };
+    setrlimit(Resource::Fsize, limit).unwrap();
+}
+
+#[procession::task]
+pub(crate) fn repeat_with_short_files(times: usize, len: u64) -> Vec<u8> {
+    let_files_be(len);
+    vec![7; times]
+}
+
+/// Asks for memory of every kind, and more of each than files may be long. Says for each what was said.
+#[procession::task]
+pub(crate) fn outgrow_files(named: SharedMemory, len: u64) -> Vec<(String, Option<String>)> {
+    fn said<T>(what: &str, asked: Result<T, impl Into<anyhow::Error>>) -> (String, Option<String>) {
+        let said = asked.err().map(|error| format!("{:#}", error.into()));
+        (what.into(), said)
+    }
+    let_files_be(len);
+    let many = vec![7_u8; 100_000];
+    let mut bytes = SharedBytes::writer().unwrap();
+    bytes.write_all(&many[..100]).unwrap();
+    vec![
+        said("memory", SharedMemory::new(many.len())),
+        said(
+            "named memory",
+            SharedMemory::create("procession-test-too-long", many.len()),
+        ),
+        said("writing behind the limit", named.write(500_000, b"x")),
+        said(
+            "writing across the limit",
+            named.write(len as usize - 1, b"two"),
+        ),
+        said("an array", Array::<u8>::new(many.len())),
+        said("bytes", SharedBytes::new(&many)),
+        said("more bytes", bytes.write_all(&many)),
+        said("a queue", Queue::<u64>::unbounded()),
+        said("an argument", Process::spawn(echo, many)),
+        said("a pool", ProcessPoolExecutor::new().map(drop)),
+    ]
+}
+
+/// Which of them are open, and lead there.
+#[procession::task]
+pub(crate) fn are_open(numbers: Vec<i32>, file: String) -> Vec<bool> {
+    let path = |number| format!("/proc/self/fd/{number}");
+    let is_open =
+        |number| std::fs::read_link(path(number)).is_ok_and(|to| to.as_os_str() == &*file);
+    numbers.into_iter().map(is_open).collect()
+}
+
+type Allowed = (Option<u64>, Option<u64>, Option<u64>, i32, Vec<usize>);
+
+/// Address space, descriptors, core dump, niceness, and CPUs.
+#[procession::task]
+pub(crate) fn what_is_allowed() -> Allowed {
+    use rustix::process::{Resource, getpriority_process, getrlimit};
+    let limit = |resource| getrlimit(resource).current;
+    let cpus = rustix::thread::sched_getaffinity(None).unwrap();
+    (
+        limit(Resource::As),
+        limit(Resource::Nofile),
+        limit(Resource::Core),
+        getpriority_process(None).unwrap(),
+        (0..1024).filter(|cpu| cpus.is_set(*cpu)).collect(),
+    )
+}
+
+#[procession::task]
+pub(crate) fn fill(bytes: usize) -> usize {
+    std::hint::black_box(vec![1_u8; bytes]).len()
+}
+
+#[procession::task]
+pub(crate) fn spin(_: usize) -> usize {
+    loop {
+        std::hint::spin_loop();
+    }
 }

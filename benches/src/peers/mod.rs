@@ -1,4 +1,5 @@
 //! Those beside which it is measured.
 
+pub mod futex;
 pub mod pipe;
 pub mod python;

@@ -3,7 +3,20 @@
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import Barrier, Manager, Pipe, Pool, Process, Queue
+from multiprocessing import (
+    Array,
+    Barrier,
+    Lock,
+    Manager,
+    Pipe,
+    Pool,
+    Process,
+    Queue,
+    RawArray,
+    RawValue,
+    RLock,
+    Value,
+)
 
 now = time.perf_counter
 
@@ -48,6 +61,21 @@ def ask_all(shared, start, count):
     start.wait()
     for _ in range(count):
         shared["key"]
+
+
+def count_by_lock(lock, total, start, count, times, place):
+    start.wait()
+    times[2 * place] = now()
+    for _ in range(count):
+        with lock:
+            total.value += 1
+    times[2 * place + 1] = now()
+
+
+def took(what):
+    begun = now()
+    what()
+    return now() - begun
 
 
 class Pools:
@@ -152,11 +180,11 @@ class Pools:
             assert len(one()) == len(data)
         return [(now() - begun) / int(count)]
 
-    def queue(self, sides, size, capacity, count):
-        sides, each = int(sides), int(count) // int(sides)
-        queue, start = Queue(int(capacity)), Barrier(2 * int(sides) + 1)
-        putters = [Process(target=put_all, args=(queue, start, each, int(size))) for _ in range(sides)]
-        getters = [Process(target=get_all, args=(queue, start, each)) for _ in range(sides)]
+    def queue(self, putters, getters, size, capacity, count):
+        puts, gets, count = int(putters), int(getters), int(count)
+        queue, start = Queue(int(capacity)), Barrier(puts + gets + 1)
+        putters = [Process(target=put_all, args=(queue, start, count // puts, int(size))) for _ in range(puts)]
+        getters = [Process(target=get_all, args=(queue, start, count // gets)) for _ in range(gets)]
         for process in putters + getters:
             process.start()
         start.wait()
@@ -164,6 +192,54 @@ class Pools:
         for process in getters + putters:
             process.join()
         return [now() - begun]
+
+    def locks(self, count):
+        lock, rlock, value = Lock(), RLock(), Value("Q", 0)
+
+        def take(lock):
+            for _ in range(int(count)):
+                lock.acquire()
+                lock.release()
+
+        def update():
+            for _ in range(int(count)):
+                with value:
+                    value.value += 1
+
+        return [took(lambda: take(lock)), took(lambda: take(rlock)), took(update)]
+
+    def contend(self, processes, count):
+        processes, count = int(processes), int(count)
+        lock, total, start = Lock(), RawValue("Q", 0), Barrier(processes)
+        times = RawArray("d", 2 * processes)
+        everybody = [
+            Process(target=count_by_lock, args=(lock, total, start, count, times, place)) for place in range(processes)
+        ]
+        for process in everybody:
+            process.start()
+        for process in everybody:
+            process.join()
+        assert total.value == processes * count
+        return [max(times[1::2]) - min(times[::2])]
+
+    def array(self, length, slice, count, slices):
+        length, slice, count, slices = int(length), int(slice), int(count), int(slices)
+
+        def get(array):
+            for n in range(count):
+                array[n * 31 % length]
+
+        def put(array):
+            for n in range(count):
+                array[n * 31 % length] = n
+
+        def read(array):
+            for n in range(slices):
+                at = n * 31 % (length - slice)
+                array[at : at + slice]
+
+        arrays = [Array("d", length), RawArray("d", length)]
+        return [took(lambda: what(array)) for array in arrays for what in (get, put, read)]
 
     def start(self, which, workers):
         begun = now()

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
 
 use rustix::pipe::fcntl_setpipe_size;
 
@@ -12,6 +13,7 @@ use crate::Error;
 const ECHO: &str = "echo-frames";
 const ECHO_BYTES: &str = "echo-bytes";
 const ONE_BYTE: &str = "one-byte";
+const SOURCE: &str = "source";
 
 /// Is the other end, if that is what this process was started for.
 pub fn serve(arguments: &[String]) -> Option<Result<(), Error>> {
@@ -19,6 +21,7 @@ pub fn serve(arguments: &[String]) -> Option<Result<(), Error>> {
         ECHO => Some(echo_frames()),
         ECHO_BYTES => Some(echo_bytes()),
         ONE_BYTE => Some(one_byte()),
+        SOURCE => Some(source(&arguments[1..])),
         _ => None,
     }
 }
@@ -68,12 +71,12 @@ pub struct Pipe {
 impl Pipe {
     /// To one that sends back what it gets, frame by frame.
     pub fn of_frames() -> Result<Self, Error> {
-        Self::open(ECHO)
+        Self::open(&[ECHO])
     }
 
     /// To one that takes so many bytes, and sends them back. The pipes are a megabyte, if the system lets them be.
     pub fn of_bytes() -> Result<Self, Error> {
-        let this = Self::open(ECHO_BYTES)?;
+        let this = Self::open(&[ECHO_BYTES])?;
         if let Some(tasks) = &this.tasks {
             let _ = fcntl_setpipe_size(tasks.as_fd(), 1 << 20);
         }
@@ -81,9 +84,9 @@ impl Pipe {
         Ok(this)
     }
 
-    fn open(what: &str) -> Result<Self, Error> {
+    fn open(what: &[&str]) -> Result<Self, Error> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg(what)
+            .args(what)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -170,10 +173,42 @@ fn one_byte() -> Result<(), Error> {
 
 /// Starts so many bare processes and waits for a byte of each; they are ended when they are dropped.
 pub fn bare_processes(count: usize) -> Result<Vec<Pipe>, Error> {
-    let open = |_| Pipe::open(ONE_BYTE);
+    let open = |_| Pipe::open(&[ONE_BYTE]);
     let mut processes = (0..count).map(open).collect::<Result<Vec<_>, _>>()?;
     for process in &mut processes {
         process.results.read_exact(&mut [0])?;
     }
     Ok(processes)
+}
+
+/// Gets so many items of this size, one by one, each in a fresh buffer; says how long that took, in seconds.
+pub fn stream(size: usize, count: usize) -> Result<f64, Error> {
+    let mut pipe = Pipe::open(&[SOURCE, &size.to_string(), &count.to_string()])?;
+    pipe.results.read_exact(&mut [0])?;
+    let tasks = pipe.tasks.as_mut().ok_or("a pipe was asked for")?;
+    let begun = Instant::now();
+    tasks.write_all(b"1")?;
+    for _ in 0..count {
+        let mut item = vec![0; size];
+        pipe.results.read_exact(&mut item)?;
+    }
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+/// Says that it is there, and when it is told to, writes so many items.
+fn source(arguments: &[String]) -> Result<(), Error> {
+    let [size, count] = arguments else {
+        return Err("a size and a count are needed".into());
+    };
+    let (item, count) = (vec![7_u8; size.parse()?], count.parse::<usize>()?);
+    let results = rustix::stdio::stdout();
+    rustix::io::write(results, b"1")?;
+    fill(rustix::stdio::stdin(), &mut [0])?;
+    for _ in 0..count {
+        let mut left = &item[..];
+        while !left.is_empty() {
+            left = &left[rustix::io::write(results, left)?..];
+        }
+    }
+    Ok(())
 }

@@ -40,11 +40,11 @@ fn round_trip(
     let key = "key".to_owned();
     let manager = Manager::start()?;
     let dict = manager.dict::<String, u64>()?;
-    dict.insert(&key, &7)?;
+    dict.insert(key.clone(), 7)?;
     let secret = Key::generate()?;
-    let server = Manager::serve(Address::tcp("127.0.0.1:0"), secret.clone())?;
-    let over_tcp = Manager::connect(server.address().clone(), secret)?.dict::<String, u64>()?;
-    over_tcp.insert(&key, &7)?;
+    let server = Manager::serve(&Address::Tcp("127.0.0.1:0".to_owned()), &secret)?;
+    let over_tcp = Manager::connect(server.address(), &secret)?.dict::<String, u64>()?;
+    over_tcp.insert(key.clone(), 7)?;
     let mut socket = Socket::open()?;
     let mut python = Python::start(1);
     let mut contestants: Vec<Contestant<'_>> = vec![
@@ -110,7 +110,7 @@ fn clients(effort: Effort, table: &mut Table) -> Result<(), Error> {
     let (count, python_count) = (effort.of(200_000, 800), effort.of(16_000, 80));
     let manager = Manager::start()?;
     let dict = manager.dict::<String, u64>()?;
-    dict.insert(&"key".to_owned(), &7)?;
+    dict.insert("key".to_owned(), 7)?;
     let executor = pool(CLIENTS)?;
     let each = count / CLIENTS;
     let mut python = Python::start(1);
@@ -150,45 +150,44 @@ fn clients(effort: Effort, table: &mut Table) -> Result<(), Error> {
     Ok(())
 }
 
-/// Both ends are in this process: what an object takes with its proxy, and a connection with both of its ends.
+/// What an object takes, in a server that is a process of its own, with nothing else; and a connection, whose other end is another process.
 fn memory(effort: Effort, table: &mut Table) -> Result<(), Error> {
-    let (objects, connections) = (effort.of(100_000, 1_000), effort.of(500, 10));
-    let directory = std::env::temp_dir().join(format!("procession-bench-{}", std::process::id()));
-    std::fs::create_dir(&directory)?;
-    let key = Key::generate()?;
-    let address = Address::unix(directory.join("manager"));
-    let measured = (|| {
-        let server = Manager::serve(address, key.clone())?;
-        let manager = Manager::connect(server.address().clone(), key.clone())?;
-        let before = resident("self")?;
-        let values = (0..objects as u64).map(|n| manager.value(&n));
-        let values = values.collect::<Result<Vec<ValueProxy<u64>>, _>>()?;
-        let per_object = resident("self")?.saturating_sub(before) as f64 / objects as f64;
-        drop(values);
-        let before = resident("self")?;
-        let clients = (0..connections).map(|_| {
-            let client = Manager::connect(server.address().clone(), key.clone())?;
-            client.status().map(|_| client)
-        });
-        let clients = clients.collect::<Result<Vec<_>, _>>()?;
-        let grown = resident("self")?.saturating_sub(before);
-        drop(clients);
-        Ok::<_, Error>((per_object, grown as f64 / connections as f64))
-    })();
-    let _ = std::fs::remove_dir_all(&directory);
-    let (per_object, per_connection) = measured?;
+    let (objects, connections) = (effort.of(100_000, 1_000), effort.of(64, 4));
+    let manager = Manager::start()?;
+    let server = manager.pid().ok_or("this process started it")?.to_string();
+    // What is kept for the next ones has been taken after these.
+    drop(values(&manager, objects / 10)?);
+    let before = resident(&server)?;
+    let held = values(&manager, objects)?;
+    let per_object = resident(&server)?.saturating_sub(before) as f64 / objects as f64;
+    drop(held);
+    let dict = manager.dict::<String, u64>()?;
+    dict.insert("key".to_owned(), 7)?;
+    let executor = pool(connections)?;
+    let connect = || -> Result<(), Error> {
+        let futures = (0..connections).map(|_| executor.submit(ask_all, (dict.clone(), 100)));
+        let futures = futures.collect::<Result<Vec<_>, _>>()?;
+        futures
+            .into_iter()
+            .try_for_each(|future| check(future.wait()?, Ok(100)))
+    };
+    let before = resident(&server)?;
+    while manager.status()?.connections < connections as u64 {
+        connect()?;
+    }
+    let grown = resident(&server)?.saturating_sub(before);
     for (what, bytes) in [
-        ("memory of a managed value, with its proxy", per_object),
+        ("memory of a managed value, in the server", per_object),
         (
-            "memory of an idle connection to a manager, both of its ends",
-            per_connection,
+            "memory of an idle connection to a manager, in the server",
+            grown as f64 / connections as f64,
         ),
     ] {
-        table.row(
-            what,
-            Unit::Bytes,
-            vec![(Peer::Procession, Some(bytes))],
-        );
+        table.row(what, Unit::Bytes, vec![(Peer::Procession, Some(bytes))]);
     }
     Ok(())
+}
+
+fn values(manager: &Manager, count: usize) -> Result<Vec<ValueProxy<u64>>, Error> {
+    (0..count as u64).map(|n| Ok(manager.value(n)?)).collect()
 }

@@ -1,10 +1,12 @@
 //! What is measured.
 
+mod array;
 mod connection;
 mod echo;
 mod faults;
 mod growth;
 mod idle;
+mod lock;
 mod manager;
 mod map;
 mod memory;
@@ -21,7 +23,7 @@ use crate::{Effort, Error};
 
 type Workload = fn(Effort, &mut Table) -> Result<(), Error>;
 
-pub const ALL: [(&str, Workload); 13] = [
+pub const ALL: [(&str, Workload); 15] = [
     ("round_trip", round_trip::run),
     ("submits", submits::run),
     ("map", map::run),
@@ -29,6 +31,8 @@ pub const ALL: [(&str, Workload); 13] = [
     ("connection", connection::run),
     ("queue", queue::run),
     ("manager", manager::run),
+    ("lock", lock::run),
+    ("array", array::run),
     ("start", start::run),
     ("work", work::run),
     ("memory", memory::run),

@@ -160,8 +160,8 @@ impl Batch {
     pub(super) fn at(&self, place: Place) -> Option<(&[u8], &Handles)> {
         match &self.source {
             Source::One(future) => {
-                let encoded = future.outcome()?.as_ref().ok()?;
-                Some((&encoded.bytes, &encoded.handles))
+                let encoded = future.outcome()?.ok()?;
+                Some((encoded.bytes, encoded.handles))
             }
             Source::Many(stage) => {
                 let answers = stage.answers()?;

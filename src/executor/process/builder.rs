@@ -8,10 +8,8 @@ mod workers;
 
 pub(super) use self::checks::check_workers;
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +23,9 @@ use crate::error::BuildError;
 use crate::executor::core::{Core, Shutdown, Work};
 use crate::executor::defaults::{DEFAULT_MAX_FRAME, DEFAULT_MAX_PENDING};
 use crate::registry::{TaskFunction, find, registry};
-use crate::sys::{self, Environment};
+use crate::sys::Environment;
 use crate::wire::{PROTOCOL, Setup, Wanted};
-use crate::worker::{self, Launch};
+use crate::worker::{self, Allowance, KeptFds, Launch};
 
 /// How long a worker may take from its start to its hello.
 const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,16 +82,10 @@ pub struct ProcessPoolExecutorBuilder {
     terminate_signal: i32,
     exit_grace: Duration,
     program: Option<PathBuf>,
-    kept: Vec<(RawFd, std::io::Result<OwnedFd>)>,
+    kept: KeptFds,
     initializer: Option<Result<Initializer, BuildError>>,
     environment: Environment,
-    directory: Option<OsString>,
-    address_space: Option<u64>,
-    cpu_time: Option<Duration>,
-    open_files: Option<u64>,
-    core_size: Option<u64>,
-    niceness: Option<i32>,
-    cpus: Option<BTreeSet<usize>>,
+    allowance: Allowance,
     stdout: Stdio,
     stderr: Stdio,
     on_output: Option<Handler>,
@@ -131,16 +123,10 @@ impl ProcessPoolExecutorBuilder {
             terminate_signal: DEFAULT_TERMINATE_SIGNAL,
             exit_grace: DEFAULT_EXIT_GRACE,
             program: None,
-            kept: Vec::new(),
+            kept: KeptFds::default(),
             initializer: None,
             environment: Environment::default(),
-            directory: None,
-            address_space: None,
-            cpu_time: None,
-            open_files: None,
-            core_size: None,
-            niceness: None,
-            cpus: None,
+            allowance: Allowance::default(),
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
             on_output: None,
@@ -233,7 +219,7 @@ impl ProcessPoolExecutorBuilder {
     /// }
     /// ```
     pub fn keep_fd(mut self, fd: impl AsFd) -> Self {
-        self.kept.push((sys::number_of(&fd), sys::fork_of(fd)));
+        self.kept.keep(fd);
         self
     }
 
@@ -321,7 +307,7 @@ impl ProcessPoolExecutorBuilder {
     /// ```
     pub fn build(self) -> Result<ProcessPoolExecutor, BuildError> {
         let policy = self.policy()?;
-        let limits = self.limits()?;
+        let limits = self.allowance.limits()?;
         let is_captured = self.is_captured();
         self.check()?;
         let initialised = worker::check_this_process(self.program.is_none())?;
@@ -334,13 +320,7 @@ impl ProcessPoolExecutorBuilder {
                 source: Arc::new(source),
             }
         };
-        let mut kept = Vec::new();
-        for (number, fd) in self.kept {
-            kept.push((
-                number,
-                Arc::new(fd.map_err(system("a duplicate of a kept descriptor"))?),
-            ));
-        }
+        let kept = self.kept.take()?;
         let setup = Setup {
             protocol: PROTOCOL,
             registry: registry()

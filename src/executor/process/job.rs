@@ -60,14 +60,15 @@ impl Ending {
     }
 }
 
-/// A pending task, or a pending chunk.
+/// A pending task, or a pending chunk. There may be a million of them: what few have is elsewhere.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) function: &'static Function,
     pub(super) payload: Payload,
     kind: Kind,
-    /// Set right after submission, before anything else can happen to the task.
-    promised: Promised,
+    /// Who waits for the task. Set right after submission, before anything else can happen to it; a chunk has none, nor has what
+    /// everybody has been answered about.
+    future: Option<RawFuture>,
     /// No further item is to begin, and nothing is to be tried again.
     is_cancelled: bool,
     /// How often it has begun and failed; of a chunk, see [`Chunk`].
@@ -76,7 +77,7 @@ pub(super) struct Job {
     _permit: Permit,
 }
 
-/// Who waits for it.
+/// Who waits for it, taken out of a job.
 #[derive(Debug)]
 enum Promised {
     One(RawFuture),
@@ -85,9 +86,14 @@ enum Promised {
     Nobody,
 }
 
+/// What a queued task may take, beside its future and a few words of the scheduler's.
+const _: () = assert!(size_of::<Job>() <= 64);
+
 /// What few tasks have.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Extras {
+    /// The items of a chunk, and who waits for them.
+    chunk: Option<Box<Chunk>>,
     timeout: Option<Duration>,
     deadline: Option<Duration>,
     retry: Option<Arc<Retry>>,
@@ -111,16 +117,19 @@ impl Job {
         permit: Permit,
     ) -> Self {
         let retry = work.options.retry;
-        let has_extras = timeout.is_some() || deadline.is_some() || retry.is_some();
+        let kind = work.shape.kind();
+        let is_limited = timeout.is_some() || deadline.is_some() || retry.is_some();
+        let has_extras = is_limited || kind == Kind::Chunk;
         Self {
             function: work.function,
             payload: Payload::new(work.payload, work.handles),
-            kind: work.shape.kind(),
-            promised: Promised::Nobody,
+            kind,
+            future: None,
             is_cancelled: false,
             tried: 0,
             extras: has_extras.then(|| {
                 Box::new(Extras {
+                    chunk: None,
                     timeout,
                     deadline,
                     retry,
@@ -131,18 +140,15 @@ impl Job {
     }
 
     pub(super) fn promise(&mut self, promises: Promises) {
-        self.promised = match promises {
-            Promises::One(future) => Promised::One(future),
-            Promises::Many(stage, count) => Promised::Many(Box::new(Chunk::new(stage, count))),
-        };
+        match promises {
+            Promises::One(future) => self.future = Some(future),
+            Promises::Many(stage, count) => self.put_back(Box::new(Chunk::new(stage, count))),
+        }
     }
 
     /// How many items it has, if it is a chunk.
     pub(super) fn items(&self) -> u32 {
-        match &self.promised {
-            Promised::Many(chunk) => chunk.len(),
-            _ => 0,
-        }
+        self.chunk().map_or(0, Chunk::len)
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -152,7 +158,7 @@ impl Job {
     /// The header of the frame that is sent for it.
     pub(super) fn header(&self, task: TaskId, seq: u32) -> Header {
         // What ends one item, or is to be tried again, takes no result of others with it.
-        let is_prompt = self.kind == Kind::Chunk && self.extras.is_some();
+        let is_prompt = self.kind == Kind::Chunk && self.is_limited();
         Header {
             flags: if is_prompt { FLAG_PROMPT } else { 0 },
             ..Header::new(self.kind, task.0, seq)
@@ -171,10 +177,7 @@ impl Job {
 
     /// Which item of a chunk runs next, or runs.
     pub(super) fn next_item(&self) -> u32 {
-        match &self.promised {
-            Promised::Many(chunk) => chunk.ended(),
-            _ => 0,
-        }
+        self.chunk().map_or(0, Chunk::ended)
     }
 
     /// The answer of a worker that lives on.
@@ -259,7 +262,7 @@ impl Job {
             }
             endings.extend(chunk.part_ending());
         }
-        self.promised = Promised::Many(chunk);
+        self.put_back(chunk);
         checked?;
         Ok(if is_last {
             self.next_round()
@@ -308,7 +311,7 @@ impl Job {
             Promised::One(future) => {
                 self.tried += 1;
                 if let Some(pause) = fault.and_then(|fault| self.pause_after(self.tried, fault)) {
-                    self.promised = Promised::One(future);
+                    self.future = Some(future);
                     return again(pause);
                 }
                 let error = self.end_of(task, self.tried, death, cause);
@@ -324,7 +327,7 @@ impl Job {
                     chunk.fail_next(error);
                 }
                 endings.extend(chunk.part_ending());
-                self.promised = Promised::Many(chunk);
+                self.put_back(chunk);
                 let rest = match cause {
                     Some(Cause::Deadline) => Some(self.overdue(task)),
                     _ if self.is_cancelled => Some(TaskError::Cancelled {
@@ -358,13 +361,13 @@ impl Job {
     /// What is left of a chunk when it has come to its end: nothing; or those that are to be tried again, and those that
     /// never began, which are a chunk of their own.
     fn next_round(&mut self) -> Next {
-        let Promised::Many(chunk) = &mut self.promised else {
+        let Promised::Many(mut chunk) = self.take_promised() else {
             return Next::Nothing;
         };
         let Some((payload, tried)) = chunk.next_round(self.function, self.payload.bytes()) else {
-            self.promised = Promised::Nobody;
             return Next::Nothing;
         };
+        self.put_back(chunk);
         self.payload = Payload::new(payload, Handles::default());
         // Those that have not been tried yet need not wait for the others' pause.
         let pause = if tried == 0 {
@@ -377,7 +380,30 @@ impl Job {
     }
 
     fn take_promised(&mut self) -> Promised {
-        std::mem::replace(&mut self.promised, Promised::Nobody)
+        if let Some(future) = self.future.take() {
+            return Promised::One(future);
+        }
+        let extras = self.extras.as_mut();
+        match extras.and_then(|extras| extras.chunk.take()) {
+            Some(chunk) => Promised::Many(chunk),
+            None => Promised::Nobody,
+        }
+    }
+
+    /// A chunk goes on.
+    fn put_back(&mut self, chunk: Box<Chunk>) {
+        self.extras.get_or_insert_default().chunk = Some(chunk);
+    }
+
+    fn chunk(&self) -> Option<&Chunk> {
+        self.extras.as_ref()?.chunk.as_deref()
+    }
+
+    /// Whether something may end it, or have it tried again.
+    fn is_limited(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| {
+            extras.timeout.is_some() || extras.deadline.is_some() || extras.retry.is_some()
+        })
     }
 
     fn retry(&self) -> Option<&Retry> {

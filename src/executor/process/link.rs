@@ -384,6 +384,11 @@ impl Link {
         worker::excuse(&self.control, self.pid)
     }
 
+    /// The process has ended, and its results have been read: descriptors of others are closed.
+    pub(super) fn throw_rest_away(&self) {
+        self.control.throw_rest_away();
+    }
+
     /// Removes its descriptors from the poller.
     pub(super) fn unwatch(&self) {
         self.poller.remove(&self.results);

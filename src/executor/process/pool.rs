@@ -30,7 +30,7 @@ use super::output::{Handler, Output};
 use crate::error::{BuildError, TaskId};
 use crate::executor::gate::Gate;
 use crate::frame::{Header, Kind};
-use crate::future::RawFuture;
+use crate::future::{HostRef, RawFuture};
 use crate::primitives::plain::{Mutex, lock};
 use crate::registry::Function;
 use crate::scheduler::{Action, Policy, Scheduler, Turn, WorkerId};
@@ -94,6 +94,8 @@ pub(super) struct Pool {
     /// Whose workers they are.
     home: sys::Home,
     this: Weak<Pool>,
+    /// The same, as futures have it.
+    host: HostRef,
 }
 
 /// What the lock guards.
@@ -178,6 +180,7 @@ impl Pool {
             is_closing: AtomicBool::new(false),
             home: sys::Home::here(),
             this: this.clone(),
+            host: HostRef::new(this.clone()),
         }))
     }
 

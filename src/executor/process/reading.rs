@@ -347,6 +347,7 @@ fn bury(pool: &Pool, link: &Arc<Link>, mut taken: Taken<'_, Incoming, Link>) {
             last_words: death.last_words.clone(),
         })
     });
+    link.throw_rest_away();
     link.unwatch();
     taken.leave_unarmed();
     pool.carry_out(effects);

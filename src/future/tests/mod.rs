@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{TaskError, TaskId};
 
-use super::raw::{Host, Kill, Outcome, RawFuture};
+use super::raw::{Host, HostRef, Kill, Outcome, RawFuture};
 use super::{Future, Promise};
 
 /// How long a test waits for what must come. Reaching it is a failure.
@@ -68,7 +68,7 @@ impl FakeHost {
     fn new() -> (Arc<Self>, RawFuture) {
         let host = Arc::new(Self::default());
         let weak: Weak<Self> = Arc::downgrade(&host);
-        let future = RawFuture::pending(TaskId(0), Some(weak));
+        let future = RawFuture::pending(TaskId(0), Some(HostRef::new(weak)));
         *host.future.lock().unwrap() = Some(future.clone());
         (host, future)
     }

@@ -14,7 +14,8 @@ use super::scope::granted;
 use super::site::{Site, Way};
 use crate::manager::ManagerError;
 use crate::manager::protocol::{ObjectId, Packed};
-use crate::manager::secure::{Address, CONNECT_TIME, ConnectError, Key};
+use crate::manager::secure::{Address, CONNECT_TIME, ConnectError, Key, ServeError};
+use crate::manager::server::Server;
 use crate::manager::store::{Kind, RootOp, Status};
 
 /// A server process that owns objects, and the handle by which they are made and found. Python's
@@ -85,6 +86,30 @@ impl Manager {
     /// The process of the server, where this is a clone of what [`start`](Self::start) returned.
     pub fn pid(&self) -> Option<u32> {
         self.owner.as_ref().map(|owner| owner.pid())
+    }
+
+    /// Is a manager itself: serves in this process, on a thread of its own, to be reached from elsewhere at this address with this key. It listens when
+    /// this returns. [`Server::builder`] says more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ServerBuilder::serve`](crate::manager::ServerBuilder::serve).
+    ///
+    /// ```standalone_crate
+    /// use procession::manager::{Address, Key, Manager};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # procession::init();
+    /// let key = Key::generate()?;
+    /// let server = Manager::serve(&Address::Abstract(format!("jobs-{}", std::process::id())), &key)?;
+    /// // In another program, which has been told both:
+    /// let manager = Manager::connect(server.address(), &key)?;
+    /// assert_eq!(manager.names()?, [""; 0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn serve(address: &Address, key: &Key) -> Result<Server, ServeError> {
+        Server::builder().serve(address, key)
     }
 
     /// Connects to a manager that is somewhere on this machine or, with feature `network`, elsewhere. Blocks until it is connected, 10 seconds at most.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{SubmitError, TaskError, TaskId};
 use crate::executor::Shutdown;
 use crate::executor::process::callbacks::Callbacks;
-use crate::future::{Future, Host, Kill, Outcome, RawFuture};
+use crate::future::{Future, Host, HostRef, Kill, Outcome, RawFuture};
 use crate::manager::ManagerError;
 use crate::manager::client::{Calling, Manager, Proxy, Remote};
 use crate::manager::objects::pool::{Ended, Found, HowToEnd, PoolOp, in_full};
@@ -180,7 +180,7 @@ impl PoolHost {
     fn begin(self: Arc<Self>, task: u64, op: &PoolOp) -> RawFuture {
         let this: Arc<dyn Host> = self.clone();
         let host: Weak<dyn Host> = Arc::downgrade(&this);
-        let future = RawFuture::pending(TaskId(task), Some(host));
+        let future = RawFuture::pending(TaskId(task), Some(HostRef::new(host)));
         lock(&self.pending).insert(task, future.clone());
         let mut calling = self.remote.call(op, Ok::<Ended, ManagerError>);
         // Asked for once: from then on the answer is read whether somebody waits or not.

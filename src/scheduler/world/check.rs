@@ -137,7 +137,7 @@ impl World {
         let is_open = self.model.shutdown.is_none() && !self.model.is_broken;
         let staff = self.scheduler.staff;
         for task in self.model.pending() {
-            if self.scheduler.tasks[&TaskId(task)].again_ns.is_none() {
+            if !self.scheduler.pausing.contains_key(&TaskId(task)) {
                 self.model.wait_is_over(task);
             }
         }
@@ -402,7 +402,7 @@ impl World {
                 let is_paused = self.expected.paused_until_ns.is_some();
                 let is_served = wanted.count() > 0 || is_paused;
                 assert!(queued == 0 || (mode == Shutdown::Drain && is_served));
-                let is_drained = queued == 0 && scheduler.pausing == 0;
+                let is_drained = queued == 0 && scheduler.pausing.is_empty();
                 for worker in model.workers.iter().filter(|_| is_drained) {
                     let is_busy = !worker.open().is_empty();
                     assert!(is_busy || worker.is_retired || worker.is_killed);

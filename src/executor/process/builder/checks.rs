@@ -1,8 +1,5 @@
 //! What was chosen, checked, in the terms of those who go by it.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::output::Stdio;
@@ -11,7 +8,6 @@ use crate::error::BuildError;
 use crate::executor::defaults::default_workers;
 use crate::scheduler::{Grace, Policy, Recycling};
 use crate::sys;
-use crate::wire::Limits;
 use crate::worker;
 
 /// The most workers that one pool may have.
@@ -19,12 +15,6 @@ pub(super) const MAX_WORKERS: usize = 4096;
 
 /// `max_frame` may not be so small that an error message does not fit.
 const MIN_FRAME: u64 = 4096;
-
-/// How many descriptors can be kept: one message carries 253, some of which are ours.
-const MAX_KEPT: usize = 200;
-
-/// The longest name of a working directory that fits into a worker's first message.
-const MAX_DIRECTORY: usize = 4096;
 
 /// Refuses a parameter.
 pub(super) fn refuse<T>(
@@ -87,57 +77,6 @@ impl ProcessPoolExecutorBuilder {
         })
     }
 
-    /// What a worker allows itself.
-    pub(super) fn limits(&self) -> Result<Limits, BuildError> {
-        positive("address_space", self.address_space)?;
-        positive("open_files", self.open_files)?;
-        if self.cpu_time == Some(Duration::ZERO) {
-            return refuse("cpu_time", "longer than zero", "0 s");
-        }
-        if let Some(niceness @ (..-20 | 20..)) = self.niceness {
-            return refuse("nice", "from -20 to 19", niceness);
-        }
-        let directory = self.directory.clone().map(OsString::into_vec);
-        if let Some(directory) = &directory
-            && (directory.is_empty() || directory.contains(&0) || directory.len() > MAX_DIRECTORY)
-        {
-            let value = String::from_utf8_lossy(directory).into_owned();
-            return refuse(
-                "current_dir",
-                "the path of a directory",
-                format!("{value:?}"),
-            );
-        }
-        // Workers that are started later shall find themselves where the first ones did.
-        let directory = directory.map(|path| {
-            let path = PathBuf::from(OsString::from_vec(path));
-            let path = std::path::absolute(&path).unwrap_or(path);
-            path.into_os_string().into_vec()
-        });
-        let mut cpus = Vec::new();
-        if let Some(chosen) = &self.cpus {
-            if chosen.is_empty() {
-                return refuse("cpu_affinity", "at least one CPU", "none");
-            }
-            for &cpu in chosen {
-                match u32::try_from(cpu) {
-                    Ok(cpu) if cpu < 1024 => cpus.push(cpu),
-                    _ => return refuse("cpu_affinity", "CPUs from 0 to 1023", cpu),
-                }
-            }
-        }
-        let cpu_time = self.cpu_time.map(|time| time.as_millis().max(1));
-        Ok(Limits {
-            address_space: self.address_space,
-            cpu_time_ms: cpu_time.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
-            open_files: self.open_files,
-            core_size: self.core_size,
-            niceness: self.niceness,
-            cpus,
-            directory,
-        })
-    }
-
     /// Whether lines are cut out of a stream, and counted to the task that runs.
     pub(super) fn is_captured(&self) -> bool {
         [self.stdout, self.stderr].contains(&Stdio::Capture)
@@ -159,9 +98,6 @@ impl ProcessPoolExecutorBuilder {
         if !sys::can_be_handled(self.terminate_signal) {
             let must_be = "from 1 to 31, and neither SIGKILL (9) nor SIGSTOP (19)";
             return refuse("terminate_signal", must_be, self.terminate_signal);
-        }
-        if self.kept.len() > MAX_KEPT {
-            return refuse("keep_fd", "at most 200 descriptors", self.kept.len());
         }
         worker::check_environment(&self.environment)?;
         match (&self.on_output, self.is_captured()) {

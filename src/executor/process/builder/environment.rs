@@ -66,7 +66,7 @@ impl ProcessPoolExecutorBuilder {
     /// # drop(builder);
     /// ```
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.directory = Some(directory.into().into_os_string());
+        self.allowance.directory = Some(directory.into().into_os_string());
         self
     }
 
@@ -102,7 +102,7 @@ impl ProcessPoolExecutorBuilder {
     /// }
     /// ```
     pub fn address_space(mut self, bytes: u64) -> Self {
-        self.address_space = Some(bytes);
+        self.allowance.address_space = Some(bytes);
         self
     }
 
@@ -118,7 +118,7 @@ impl ProcessPoolExecutorBuilder {
     /// # drop(builder);
     /// ```
     pub fn cpu_time(mut self, time: Duration) -> Self {
-        self.cpu_time = Some(time);
+        self.allowance.cpu_time = Some(time);
         self
     }
 
@@ -129,7 +129,7 @@ impl ProcessPoolExecutorBuilder {
     /// # drop(builder);
     /// ```
     pub fn open_files(mut self, count: u64) -> Self {
-        self.open_files = Some(count);
+        self.allowance.open_files = Some(count);
         self
     }
 
@@ -140,7 +140,7 @@ impl ProcessPoolExecutorBuilder {
     /// # drop(builder);
     /// ```
     pub fn core_size(mut self, bytes: u64) -> Self {
-        self.core_size = Some(bytes);
+        self.allowance.core_size = Some(bytes);
         self
     }
 
@@ -153,7 +153,7 @@ impl ProcessPoolExecutorBuilder {
     /// # drop(builder);
     /// ```
     pub fn nice(mut self, niceness: i32) -> Self {
-        self.niceness = Some(niceness);
+        self.allowance.niceness = Some(niceness);
         self
     }
 
@@ -165,7 +165,7 @@ impl ProcessPoolExecutorBuilder {
     /// # drop(builder);
     /// ```
     pub fn cpu_affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
-        self.cpus = Some(cpus.into_iter().collect());
+        self.allowance.cpus = Some(cpus.into_iter().collect());
         self
     }
 }

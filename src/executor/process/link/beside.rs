@@ -14,7 +14,7 @@ use super::outbound::{Next, Outbound};
 use super::{Link, Which, key};
 use crate::frame::Header;
 use crate::sys;
-use crate::wire::{Arrived, Arriving, Handles};
+use crate::wire::{Arrived, Arriving, Beside, Handles};
 
 /// The pauses between attempts while the system refuses descriptors.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -28,11 +28,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Refusals {
     /// Since when, and the last pause.
     since: Option<(Instant, Duration)>,
+    /// A message of this frame has gone without its descriptors.
+    has_given_up: bool,
     /// The poller knows the control socket.
     is_watched: bool,
 }
 
 impl Refusals {
+    /// A message has been refused. That of another frame is waited for anew; what is left of one that has failed is not.
+    fn turn_to(&mut self, message: &Beside) {
+        if message.first == 0 && self.has_given_up {
+            self.has_given_up = false;
+            self.since = None;
+        }
+    }
+
     /// When to try again; `None` when that has been done for long enough.
     fn next(&mut self, now: Instant) -> Option<Instant> {
         let (since, pause) = match self.since {
@@ -61,6 +71,7 @@ impl Link {
             && sys::is_refused_for_now(error)
         {
             let now = Instant::now();
+            outbound.beside.turn_to(&message);
             if let Some(at) = outbound.beside.next(now) {
                 outbound.armed = true;
                 self.is_refused.store(true, Ordering::Relaxed);
@@ -68,6 +79,7 @@ impl Link {
                 return Ok(false);
             }
             sent = self.control.send_now(&bytes, &[]);
+            outbound.beside.has_given_up = sent.is_ok();
         }
         match sent {
             Ok(()) => {
@@ -124,5 +136,30 @@ impl Link {
             arriving.take(&received.bytes, received.descriptors)?;
         }
         Ok(arriving.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_after_one_that_lost_its_descriptors_is_waited_for_anew() {
+        let start = Instant::now();
+        let mut refusals = Refusals::default();
+        refusals.turn_to(&Beside::at(1, 1, 0, 300));
+        assert!(refusals.next(start).is_some());
+        refusals.turn_to(&Beside::at(1, 1, 0, 300));
+        assert!(refusals.next(start + PATIENCE / 2).is_some());
+        refusals.turn_to(&Beside::at(1, 1, 0, 300));
+        assert_eq!(refusals.next(start + PATIENCE), None);
+        refusals.has_given_up = true;
+
+        // Its task fails, whatever becomes of the others.
+        refusals.turn_to(&Beside::at(1, 1, 253, 300));
+        assert_eq!(refusals.next(start + PATIENCE), None);
+        refusals.turn_to(&Beside::at(2, 2, 0, 1));
+        let next = refusals.next(start + PATIENCE);
+        assert_eq!(next, Some(start + PATIENCE + FIRST_PAUSE));
     }
 }

@@ -15,7 +15,7 @@ use super::beside::Refusals;
 const LARGE: usize = 16 * 1024;
 
 /// A payload of at most this many bytes has no memory of its own.
-const TINY: usize = 30;
+const TINY: usize = 15;
 
 /// What waits for room in the task pipe.
 pub(super) struct Outbound {

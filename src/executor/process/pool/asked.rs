@@ -1,8 +1,8 @@
 //! What futures and callers ask of a pool.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::{Effects, Pool};
@@ -177,8 +177,7 @@ impl Core for Pool {
         let Ok(task) = submitted else {
             return Err(SubmitError::ShutDown);
         };
-        let host: Weak<dyn Host> = self.this.clone();
-        let promises = Promises::new(shape, task, &host);
+        let promises = Promises::new(shape, task, &self.host);
         if let Some(job) = state.scheduler.job_mut(task) {
             job.promise(promises.clone());
         }

@@ -122,17 +122,28 @@ impl Pool {
 
     /// A worker has ended, and what it sent has been brought: what it had kept of its chunk is brought, too.
     pub(in crate::executor::process) fn recover(&self, link: &Arc<Link>, effects: &mut Effects) {
-        let head = lock(&self.state).scheduler.head_of(link.worker);
-        let Some((task, seq)) = head else { return };
+        let state = lock(&self.state);
+        let Some((task, seq)) = state.scheduler.head_of(link.worker) else {
+            return;
+        };
+        let next = state.scheduler.job(task).map_or(0, Job::next_item);
+        drop(state);
         let Some(kept) = link.page.kept(seq) else {
             return;
         };
-        let part = wire::part_of(kept.first, kept.count, &link.page.kept_bytes(kept.len));
+        // Some of it may have been sent.
+        let skip = next.saturating_sub(kept.first);
+        let part = wire::part_of(
+            kept.first,
+            skip,
+            kept.count,
+            &link.page.kept_bytes(kept.len),
+        );
         let part =
             part.and_then(|payload| Part::decode(payload, None, false, link.most_items()).ok());
         let Some(part) = part else { return };
         let TaskId(task) = task;
-        // What had been sent before its end is refused, as is anything else that cannot be.
+        // What cannot be is refused.
         let _ = self.said(link, &mut vec![Message::Part { task, seq, part }], effects);
     }
 

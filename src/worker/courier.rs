@@ -1,0 +1,173 @@
+//! Sends what has ended of a chunk while the item that runs takes its time.
+//!
+//! A chunk gathers results, and sends them between two items when a millisecond has passed. The clock that this takes is here,
+//! in a thread that looks at it every [`TICK`] while a chunk runs, and at no other time: read after each short item, it would be a
+//! fifth of that item's cost. And if the chunk has not come around to sending between two ticks, since its item is long, this
+//! thread sends what there is.
+//!
+//! # Protocol
+//!
+//! What a chunk has gathered lies behind the status page, where it outlives a crash ([`Page::keep`](crate::page::Page::keep)), and that
+//! is where it is sent from. The chunk's thread opens a part before its first item and closes it before it sends it, and is told how much
+//! of it has gone; all sending here happens in between, under one lock. Nothing is locked for an item.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::pipes::ResultPipe;
+use crate::frame::{self, Header, Kind};
+use crate::primitives::plain::{Condvar, Mutex, MutexGuard, lock};
+use crate::sys::{self, SharedPage};
+use crate::wire;
+
+/// How often it is looked after a chunk: what has ended is sent after two of them at the latest.
+const TICK: Duration = Duration::from_micros(500);
+
+/// As the thread that runs chunks has it.
+pub(super) struct Courier {
+    page: &'static SharedPage,
+    results: Arc<ResultPipe>,
+    state: Mutex<State>,
+    /// Notified when a part is opened, if the thread is parked.
+    opened: Condvar,
+    /// The time at the last tick.
+    now_ns: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    open: Option<Part>,
+    /// Whether one has been opened since the last tick.
+    was_opened: bool,
+    is_parked: bool,
+}
+
+/// A part that is being gathered.
+struct Part {
+    task: u64,
+    seq: u32,
+    first: u32,
+    sent: Sent,
+    /// How many items there were at the last tick.
+    seen: u32,
+}
+
+/// How much of a part has gone, from its first item on.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sent {
+    pub(super) items: u32,
+    pub(super) bytes: usize,
+}
+
+impl Courier {
+    /// Starts the thread, which is there for as long as the process.
+    pub(super) fn start(
+        page: &'static SharedPage,
+        results: Arc<ResultPipe>,
+    ) -> io::Result<Arc<Self>> {
+        let courier = Arc::new(Self {
+            page,
+            results,
+            state: Mutex::default(),
+            opened: Condvar::new(),
+            now_ns: AtomicU64::new(0),
+        });
+        let thread = std::thread::Builder::new()
+            .name("procession-courier".into())
+            .stack_size(64 * 1024);
+        let looks = courier.clone();
+        sys::with_signals_blocked(|| thread.spawn(move || looks.look()))?;
+        Ok(courier)
+    }
+
+    /// The time at the last tick, which comes every so often while a part is open. Costs a load from memory.
+    #[inline]
+    pub(super) fn now_ns(&self) -> u64 {
+        self.now_ns.load(Ordering::Relaxed)
+    }
+
+    /// Results of this chunk are gathered from now on; none is kept yet.
+    pub(super) fn open(&self, task: u64, seq: u32, first: u32) {
+        let mut state = lock(&self.state);
+        state.open = Some(Part {
+            task,
+            seq,
+            first,
+            sent: Sent::default(),
+            seen: 0,
+        });
+        state.was_opened = true;
+        if std::mem::take(&mut state.is_parked) {
+            self.opened.notify_one();
+        }
+    }
+
+    /// The part is about to be sent, but for what has gone already.
+    pub(super) fn close(&self) -> Sent {
+        let part = lock(&self.state).open.take();
+        part.map_or_else(Sent::default, |part| part.sent)
+    }
+
+    fn look(&self) {
+        let mut state = lock(&self.state);
+        loop {
+            while !state.was_opened {
+                state.is_parked = true;
+                state = wait(&self.opened, state);
+            }
+            state.was_opened = state.open.is_some();
+            state = wait_a_tick(&self.opened, state);
+            self.now_ns.store(sys::monotonic_ns(), Ordering::Relaxed);
+            if let Some(part) = &mut state.open {
+                self.tick(part);
+            }
+        }
+    }
+
+    /// Sends what was there at the last tick and has not been sent since, and whatever came behind it.
+    fn tick(&self, part: &mut Part) {
+        let Some(kept) = self.page.kept(part.seq) else {
+            return;
+        };
+        let is_stuck = part.seen > part.sent.items;
+        part.seen = kept.count;
+        if !is_stuck {
+            return;
+        }
+        let bytes = self.page.kept_bytes(kept.len);
+        let left = bytes.get(part.sent.bytes..).unwrap_or_default();
+        let (items, first) = (kept.count - part.sent.items, part.first + part.sent.items);
+        // Garbage, if a task has written over it: then the other thread sends what it has itself.
+        let Some(payload) = wire::part_of(first, 0, items, left) else {
+            return;
+        };
+        let mut frame = Vec::with_capacity(payload.len() + frame::HEADER_LEN);
+        let start = frame::begin(&mut frame);
+        frame.extend_from_slice(&payload);
+        frame::finish(
+            &mut frame,
+            start,
+            Header::new(Kind::Part, part.task, part.seq),
+        );
+        // It fails when the driver is gone, or a task has closed the pipe: the other thread will see.
+        if self.results.write(&frame, &[]).is_ok() {
+            part.sent = Sent {
+                items: kept.count,
+                bytes: bytes.len(),
+            };
+        }
+    }
+}
+
+fn wait<'a>(opened: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    opened
+        .wait(state)
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn wait_a_tick<'a>(opened: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    let woken = opened.wait_timeout(state, TICK);
+    woken.unwrap_or_else(std::sync::PoisonError::into_inner).0
+}
