@@ -40,7 +40,7 @@ pub(crate) enum HowToEnd {
     Kill,
 }
 
-/// What [`PoolOp::Kill`] found, and did: a [`Kill`].
+/// What [`PoolOp::Kill`] found, and did: a [`Kill`](crate::Kill).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Found {
     Cancelled,
