@@ -102,7 +102,8 @@ fn serve(
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(key_file)?;
+        .open(key_file)
+        .map_err(|error| format!("{}: {error}", key_file.display()))?;
     writeln!(file, "{}", manager.key().to_hex())?;
     println!("the board is at {}", manager.address());
 
@@ -151,7 +152,9 @@ fn close(address: &str, key_file: &Path) -> Result<(), Failure> {
 
 fn find(address: &str, key_file: &Path) -> Result<Manager, Failure> {
     let address: Address = address.parse()?;
-    let key: Key = fs::read_to_string(key_file)?.parse()?;
+    let key =
+        fs::read_to_string(key_file).map_err(|error| format!("{}: {error}", key_file.display()))?;
+    let key: Key = key.parse()?;
     Ok(Manager::connect(&address, &key)?)
 }
 

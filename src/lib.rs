@@ -253,7 +253,7 @@
 //! | `shared_memory` | [`shared::SharedMemory`], with a name only if you want one; [`shared::SharedBytes`] to be read in place |
 //! | `Process` | [`Process`], whose `join` has the result of its function, or how it ended |
 //! | `Queue`, `SimpleQueue`, `JoinableQueue` | [`Queue`]: one for all, bounded or not, that no kill leaves unusable |
-//! | `Manager` | not there: most of what it is used for is shared without a server in between |
+//! | `Manager` | [`manager::Manager`]: lists, dictionaries and types of your own in a server process, for processes of this machine or of [others](mod@manager). Most of what it is used for in Python is shared without a server in between: the rows above |
 //!
 //! Nothing of it has a name in the file system unless you ask for one, and all of it goes with its last user, however the processes
 //! end. A process that is killed at any moment leaves the others theirs. The README says more of what differs from Python, and why.
@@ -383,9 +383,10 @@
 //! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due,
 //! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is read
 //! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
-//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited, `procession-children` while a [`Process`] is awaited, or one that was dropped runs, and
+//! `procession-connections` is there while there are [connections](mod@pipe), or [managers](mod@manager), that were ever awaited, `procession-children` while a [`Process`] is awaited, or one that was dropped runs, and
 //! `procession-queue` for each side of a [`Queue`] that was ever awaited. A manager's [server](manager::Server) runs on
-//! `procession-manager`, and what may block there on `procession-managed`. A worker runs its tasks on its main thread; a second one watches for the end of this process, and
+//! `procession-manager`, and methods of types of your own there on up to 32 threads `procession-managed`; both are in the manager's process, which is this one only if it has a
+//! [`Server`](manager::Server). A worker runs its tasks on its main thread; a second one watches for the end of this process, and
 //! a third one, from its first chunk on, sends what has ended of a chunk while an item takes its time.
 //!
 //! # Features
@@ -402,8 +403,7 @@
 //! * Anything but Linux.
 //! * Closures, function pointers, and functions that borrow: what is sent is a name.
 //! * Forking: workers start anew, and share only what is passed to them: memory as [`shared`] has it, open files as a [`Descriptor`].
-//! * The managers of `multiprocessing`.
-//! * More than one machine.
+//! * Workers on other machines. (A [manager](mod@manager) can be called from there.)
 //!
 //! A worker is a wall against accidents. It has all the rights of this process: it is not a sandbox.
 

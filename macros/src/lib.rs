@@ -102,13 +102,16 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The value is in the manager's process, which has to be of the same program, or of one that has the type as well; it is `Send + Sync + 'static`, since methods run
 /// on several threads. Calls begin in the order in which they arrive: those of `&self` may run at the same time (at most 64 of one object), one of `&mut self` runs alone. A call that
-/// waits for its turn costs no thread; one that runs has one, of which a manager has a limited number. So a method that waits for another call of the same object, or calls
-/// it through a proxy, can wait for ever.
+/// waits for its turn costs no thread; one that runs has one, of which a manager has 32, or as many as `threads` of `Manager::builder()` or `Server::builder()` says. Two things follow:
+///
+/// * A method that waits for another call of the same object, or calls it through a proxy, can wait for ever.
+/// * Methods that block, or take long, can take all threads, be it those of a single object. Then the methods of all objects in that manager wait. Its lists, queues, locks and the
+///   like do not: they have no threads. So let the callers wait, in a `QueueProxy` or an `EventProxy`, and not the methods; or ask for more `threads`.
 ///
 /// A method that panics is an error at its caller, `ManagerError::Panicked` (and is said on the manager's standard error, as panics are); the value stays as the method
 /// left it, and can be called again. If the constructor panics,
 /// its caller and every later call are told that. A call that is cancelled before it has begun does not begin; one that has begun runs on.
-/// The value is dropped when its last proxy is.
+/// The value is dropped when its last proxy is, on a thread of the manager. A call is one round trip, a constructor two.
 ///
 /// # The proxy
 ///

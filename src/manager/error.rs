@@ -9,12 +9,25 @@ use super::secure::{ConnectError, ServeError};
 use crate::error::explain;
 
 /// A call of a manager, or of a proxy, has no result.
+///
+/// # What every call can say
+///
+/// | | |
+/// |--|--|
+/// | [`Lost`](Self::Lost) | the server is gone |
+/// | [`Connect`](Self::Connect) | a proxy came from another process, this is its manager's first call here, and the server does not let this process in |
+/// | [`NoObject`](Self::NoObject) | the object is gone although there is a proxy: its constructor has failed, or the connection that kept it on its way was cut |
+/// | [`NotEncoded`](Self::NotEncoded) | an argument does not encode (nothing was sent), or the answer is none of the proxy's type |
+/// | [`TooLong`](Self::TooLong) | the request, or the answer, is longer than `max_frame` |
+/// | [`TooMany`](Self::TooMany) | 65,536 calls of this process wait at this manager |
+/// | [`NotAwaited`](Self::NotAwaited) | it is awaited, and the system has no descriptor or thread for that |
+/// | [`Forked`](Self::Forked) | this process is a fork of the one that has the connection |
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagerError {
-    /// The server is gone, or cannot be reached any more: every proxy of this connection says so from now on. What was asked last may have been
-    /// done, or not.
-    #[error("the manager at {address} is lost")]
+    /// The server is gone, was never there, or cannot be reached any more: every proxy of this connection says so from now on, also if there is another one
+    /// at its address; [connect](super::Manager::connect) to that. What was asked last may have been done, or not.
+    #[error("no manager answers at {address}")]
     Lost {
         /// Where it was.
         address: Arc<str>,
@@ -75,7 +88,9 @@ pub enum ManagerError {
     #[error("the caller does not hold what it gives back")]
     NotHeld,
     /// A request, or its answer, is longer than the manager's `max_frame`. Nothing has happened to the connection.
-    #[error("{len} bytes in one message, where the manager allows {max_frame}")]
+    #[error(
+        "a request or an answer of {len} bytes, where the `max_frame` of the manager is {max_frame}"
+    )]
     TooLong {
         /// How long it is, in bytes.
         len: u64,
@@ -101,7 +116,7 @@ pub enum ManagerError {
         source: Arc<io::Error>,
     },
     /// The call was cancelled, or its time was up.
-    #[error("the call was not answered in its time")]
+    #[error("the time was over before the call was answered")]
     TimedOut,
     /// A method panicked. The object can still be used.
     #[error("`{method}` panicked in the manager: {message}")]
@@ -112,7 +127,7 @@ pub enum ManagerError {
         message: String,
     },
     /// An index, or a range, that is not within what is there.
-    #[error("there is no {index} where there are {len}")]
+    #[error("{index} is out of range: there are {len}")]
     OutOfRange {
         /// What was asked for.
         index: u64,
@@ -120,7 +135,7 @@ pub enum ManagerError {
         len: u64,
     },
     /// A number got too large, or too small, for its type. It is as it was.
-    #[error("the number does not fit its type any more")]
+    #[error("the number would not fit its type any more; it is as it was")]
     Overflow,
     /// A value does not encode, or an answer does not decode.
     #[error("a value of type `{type_name}` does not travel: {message}")]
@@ -191,9 +206,11 @@ impl fmt::Display for Fault {
             }
             Self::Panicked { method, message } => write!(f, "`{method}` panicked: {message}"),
             Self::OutOfRange { index, len } => {
-                write!(f, "there is no {index} where there are {len}")
+                write!(f, "{index} is out of range: there are {len}")
             }
-            Self::Overflow => f.write_str("the number does not fit its type any more"),
+            Self::Overflow => {
+                f.write_str("the number would not fit its type any more; it is as it was")
+            }
             Self::NotHeld => f.write_str("the caller does not hold what it gives back"),
             Self::Invalid(what) => f.write_str(what),
             Self::TooLong { len, max_frame } => {

@@ -1,4 +1,6 @@
 //! Objects in a server process, used from anywhere.
+//!
+#![doc = include_str!("../../docs/managers.md")]
 
 mod client;
 mod error;

@@ -116,3 +116,94 @@ pub(crate) fn decode_reply(mut payload: &[u8]) -> Result<Replied<'_>, CodecError
     };
     Ok(Replied { grants, answer })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{self, Header, Kind, golden};
+    use crate::manager::objects::containers::ValueOp;
+    use crate::manager::store::{self, RootOp, Welcome};
+
+    fn request<O: Serialize + 'static>(object: u64, op: &O) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_object(ObjectId(object), &mut bytes).unwrap();
+        wire::encode(op, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn answer<A: Serialize + 'static>(grants: &[ObjectId], answer: &A) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        begin_answer(grants, &mut bytes).unwrap();
+        wire::encode(answer, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn fault(fault: &Fault) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_fault(fault, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn requests_and_replies_have_the_documented_bytes() {
+        let hello = RootOp::Hello { protocol: PROTOCOL };
+        let welcome = Welcome {
+            protocol: PROTOCOL,
+            max_frame: 1 << 30,
+            server: 7,
+        };
+        let value = Packed {
+            bytes: vec![42],
+            refs: Vec::new(),
+        };
+        let create = RootOp::Create {
+            kind: store::Kind::Value,
+            type_name: "u64".to_owned(),
+            init: value.clone(),
+        };
+        let made = ObjectId(1);
+        golden::check(&request(0, &hello), "00 00 01");
+        golden::check(&answer(&[], &welcome), "00 01 01 8080808004 07");
+        golden::check(&request(0, &create), "00 01 04 03 753634 01 2a 00");
+        golden::check(&answer(&[made], &made), "01 01 01 01");
+        golden::check(&request(1, &ValueOp::Get), "01 00");
+        golden::check(&answer(&[], &value), "00 01 01 2a 00");
+    }
+
+    #[test]
+    fn what_else_is_said_has_the_documented_bytes() {
+        golden::check(&fault(&Fault::NoObject), "00 00 01");
+        let out_of_range = Fault::OutOfRange { index: 7, len: 3 };
+        golden::check(&fault(&out_of_range), "00 00 09 07 03");
+
+        let mut release = Vec::new();
+        wire::encode(&vec![(ObjectId(1), 2_u64)], &mut release).unwrap();
+        golden::check(&release, "01 01 02");
+
+        let mut cancel = Vec::new();
+        let start = frame::begin(&mut cancel);
+        frame::finish(&mut cancel, start, Header::new(Kind::Cancel, 300, 0));
+        golden::check(
+            &cancel,
+            "0000000000000000 2c01000000000000 21 00 0000 00000000",
+        );
+    }
+
+    #[test]
+    fn kinds_and_faults_have_the_documented_numbers() {
+        let number = |bytes: Vec<u8>| *bytes.last().unwrap();
+        let kind = |kind: store::Kind| {
+            let mut bytes = Vec::new();
+            wire::encode(&kind, &mut bytes).unwrap();
+            number(bytes)
+        };
+        assert_eq!(kind(store::Kind::List), 0);
+        assert_eq!(kind(store::Kind::Array), 5);
+        assert_eq!(kind(store::Kind::BoundedSemaphore), 10);
+        assert_eq!(kind(store::Kind::Managed), 15);
+        assert_eq!(number(fault(&Fault::Cancelled)), 0);
+        assert_eq!(number(fault(&Fault::NotHeld)), 11);
+        assert_eq!(fault(&Fault::Failed(String::new()))[2], 15);
+        assert_eq!(request(0, &RootOp::Shutdown), [0, 8]);
+    }
+}

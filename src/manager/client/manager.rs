@@ -118,12 +118,36 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Lost`] if nobody is there, and [`ManagerError::Connect`] for everything else.
+    /// [`ManagerError::Lost`] if nobody is there, and [`ManagerError::Connect`] for everything else. It tries once: a server that may not be there yet is
+    /// tried again by the caller.
+    ///
+    /// ```standalone_crate
+    /// use procession::manager::{Address, Key, ListProxy, Manager, Server};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # procession::init();
+    /// let address: Address = format!("unix:@shop-{}", std::process::id()).parse()?;
+    /// let key = Key::generate()?;
+    /// let server = Server::builder().serve(&address, &key)?; // in another program, as a rule
+    ///
+    /// let manager = Manager::connect(&address, &key)?;
+    /// manager.publish("orders", &manager.list::<String>()?)?;
+    ///
+    /// let orders: ListProxy<String> = manager.get("orders")?; // in a third one
+    /// orders.push("tea".to_owned())?;
+    /// assert_eq!(orders.len()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect(address: &Address, key: &Key) -> Result<Self, ManagerError> {
         Self::connect_timeout(address, key, CONNECT_TIME)
     }
 
-    /// [`connect`](Self::connect), with another time limit.
+    /// [`connect`](Self::connect), with another time limit. (Looking up the name of a host takes as long as the system lets it.)
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
     pub fn connect_timeout(
         address: &Address,
         key: &Key,
@@ -164,7 +188,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NameTaken`] if another object has the name; it can be [taken away](Self::unpublish). A name has 1 to 255 bytes.
+    /// [`ManagerError::NameTaken`] if another object has the name; it can be [taken away](Self::unpublish). [`ManagerError::Refused`] for a name that does not have
+    /// 1 to 255 bytes, [`ManagerError::OtherManager`] for a proxy of another one. Else as [every call](ManagerError#what-every-call-can-say).
     pub fn publish(&self, name: &str, proxy: &impl Proxy) -> Result<(), ManagerError> {
         self.publish_async(name, proxy).wait()
     }
@@ -189,6 +214,10 @@ impl Manager {
     }
 
     /// Takes a name away, and says whether there was one. The object goes with it, unless somebody has a proxy of it.
+    ///
+    /// # Errors
+    ///
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn unpublish(&self, name: &str) -> Result<bool, ManagerError> {
         self.unpublish_async(name).wait()
     }
@@ -203,7 +232,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NoName`] if there is none, and [`ManagerError::WrongType`] if it is another kind of object, or has values of other types.
+    /// [`ManagerError::NoName`] if there is none, and [`ManagerError::WrongType`] if it is another kind of object, or has values of other types, by their
+    /// names in the programs that made it and that asks for it. Else as [every call](ManagerError#what-every-call-can-say).
     pub fn get<P: Proxy>(&self, name: &str) -> Result<P, ManagerError> {
         self.get_async(name).wait()
     }
@@ -219,6 +249,10 @@ impl Manager {
     }
 
     /// All names that have been [published](Self::publish), in order.
+    ///
+    /// # Errors
+    ///
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn names(&self) -> Result<Vec<String>, ManagerError> {
         self.names_async().wait()
     }
@@ -229,6 +263,10 @@ impl Manager {
     }
 
     /// How much it has to do.
+    ///
+    /// # Errors
+    ///
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn status(&self) -> Result<ManagerStatus, ManagerError> {
         self.status_async().wait()
     }
@@ -250,6 +288,10 @@ impl Manager {
 
     /// Ends it, for everybody: all its objects are gone, and every call from now on, here and elsewhere, is [`ManagerError::Lost`]. It has
     /// said that it will when this returns.
+    ///
+    /// # Errors
+    ///
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn shutdown(&self) -> Result<(), ManagerError> {
         self.shutdown_async().wait()
     }

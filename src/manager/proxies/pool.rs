@@ -79,7 +79,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Refused`] for another number; else as every call.
+    /// [`ManagerError::Refused`] for another number; else as [every call](ManagerError#what-every-call-can-say).
     pub fn pool(&self, max_workers: usize) -> Result<PoolProxy, ManagerError> {
         self.pool_async(max_workers).wait()
     }
@@ -144,7 +144,7 @@ impl PoolProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn pending(&self) -> Result<u64, ManagerError> {
         self.pending_async().wait()
     }
@@ -159,7 +159,7 @@ impl PoolProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn shutdown(&self, how: Shutdown) -> Result<(), ManagerError> {
         self.shutdown_async(how).wait()
     }

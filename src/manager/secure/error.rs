@@ -111,7 +111,7 @@ pub enum ServeError {
         address: Address,
     },
     /// The system refuses what a server needs besides: a thread, a descriptor, random bytes for a key.
-    #[error("the manager's server cannot be started")]
+    #[error("the server cannot be started")]
     NotStarted(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 

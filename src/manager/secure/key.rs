@@ -46,7 +46,10 @@ pub enum KeyError {
         len: usize,
     },
     /// The text of a key has two hexadecimal digits for each byte, and nothing else.
-    #[error("a key is written as {} hexadecimal digits", 2 * KEY_LEN)]
+    #[error(
+        "a key is written as {} hexadecimal digits, which `Key::to_hex` gives",
+        2 * KEY_LEN
+    )]
     NotHex,
     /// The system has no random bytes.
     #[error("the system gives no random bytes for a key")]

@@ -40,7 +40,7 @@ pub(crate) enum HowToEnd {
     Kill,
 }
 
-/// What [`PoolOp::Kill`] found, and did: a [`Kill`].
+/// What [`PoolOp::Kill`] found, and did: a [`Kill`](crate::Kill).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Found {
     Cancelled,
@@ -63,7 +63,7 @@ impl Serialize for Outcome {
         const NAME: &str = "Ended";
         match self.0.outcome() {
             Some(Ok(result)) if result.handles.is_empty() => {
-                let bytes = serde_bytes::Bytes::new(&result.bytes);
+                let bytes = serde_bytes::Bytes::new(result.bytes);
                 serializer.serialize_newtype_variant(NAME, 0, "Done", bytes)
             }
             Some(Ok(_)) => {

@@ -43,7 +43,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NotEncoded`] if one does not encode; else as every call.
+    /// [`ManagerError::NotEncoded`] if one does not encode; else as [every call](ManagerError#what-every-call-can-say).
     pub fn array<T: Serialize + DeserializeOwned + 'static>(
         &self,
         values: impl IntoIterator<Item = T>,
@@ -136,7 +136,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ArrayProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn iter(&self) -> Result<std::vec::IntoIter<T>, ManagerError> {
         Ok(self.to_vec()?.into_iter())
     }
@@ -146,7 +146,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ArrayProxy<T> {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::OutOfRange`]; else as every call.
+    /// [`ManagerError::OutOfRange`]; else as [every call](ManagerError#what-every-call-can-say).
     pub fn update<R>(
         &self,
         index: usize,

@@ -48,7 +48,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn dict<K, V>(&self) -> Result<DictProxy<K, V>, ManagerError>
     where
         K: Serialize + DeserializeOwned + 'static,
@@ -70,7 +70,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NotEncoded`] if something does not encode; else as every call.
+    /// [`ManagerError::NotEncoded`] if something does not encode; else as [every call](ManagerError#what-every-call-can-say).
     pub fn dict_of<K, V>(
         &self,
         entries: impl IntoIterator<Item = (K, V)>,
@@ -211,7 +211,7 @@ where
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn iter(&self) -> Result<std::vec::IntoIter<(K, V)>, ManagerError> {
         Ok(self.items()?.into_iter())
     }
@@ -221,7 +221,7 @@ where
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn update(
         &self,
         key: &K,

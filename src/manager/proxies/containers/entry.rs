@@ -91,7 +91,7 @@ where
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn or_insert(self, value: V) -> Result<V, ManagerError> {
         match self.change {
             None => self.dict.get_or_insert(self.key, value),
@@ -112,7 +112,7 @@ where
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> Result<V, ManagerError> {
         fill!(self, make, .wait())
     }
@@ -126,7 +126,7 @@ where
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn or_default(self) -> Result<V, ManagerError>
     where
         V: Default,

@@ -49,7 +49,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn list<T: Serialize + DeserializeOwned + 'static>(
         &self,
     ) -> Result<ListProxy<T>, ManagerError> {
@@ -65,7 +65,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NotEncoded`] if one does not encode; else as every call.
+    /// [`ManagerError::NotEncoded`] if one does not encode; else as [every call](ManagerError#what-every-call-can-say).
     pub fn list_of<T: Serialize + DeserializeOwned + 'static>(
         &self,
         values: impl IntoIterator<Item = T>,
@@ -236,7 +236,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn iter(&self) -> Result<std::vec::IntoIter<T>, ManagerError> {
         Ok(self.to_vec()?.into_iter())
     }
@@ -246,7 +246,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::OutOfRange`]; else as every call.
+    /// [`ManagerError::OutOfRange`]; else as [every call](ManagerError#what-every-call-can-say).
     pub fn update<R>(
         &self,
         index: usize,
@@ -278,7 +278,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn modify<R>(&self, change: impl FnMut(&mut Vec<T>) -> R) -> Result<R, ManagerError> {
         update(
             || self.fetch(),
@@ -304,7 +304,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn sort_by_key<K: Ord>(&self, key: impl FnMut(&T) -> K) -> Result<(), ManagerError> {
         update(
             || self.fetch_indexed(),
@@ -331,7 +331,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn retain(&self, mut keep: impl FnMut(&T) -> bool) -> Result<(), ManagerError> {
         update(
             || self.fetch_indexed(),
@@ -403,7 +403,7 @@ impl<T: Serialize + DeserializeOwned + Ord + 'static> ListProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn sort(&self) -> Result<(), ManagerError> {
         update(
             || self.fetch_indexed(),

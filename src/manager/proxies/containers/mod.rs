@@ -107,6 +107,10 @@ macro_rules! calls {
             -> $answer:ty $body:block
     )*) => {$(
         $(#[$docs])*
+        ///
+        /// # Errors
+        ///
+        /// As [every call](ManagerError#what-every-call-can-say), and what is said above.
         pub fn $name(&$this $(, $argument: $type)*) -> Result<$answer, ManagerError> {
             $this.$name_async($($argument),*).wait()
         }

@@ -47,7 +47,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn namespace(&self) -> Result<NamespaceProxy, ManagerError> {
         self.namespace_async().wait()
     }
@@ -68,7 +68,7 @@ impl NamespaceProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Refused`] for a name that is none; [`ManagerError::NotEncoded`]; else as every call.
+    /// [`ManagerError::Refused`] for a name that is none; [`ManagerError::NotEncoded`]; else as [every call](ManagerError#what-every-call-can-say).
     pub fn set<T: Serialize + 'static>(&self, name: &str, value: &T) -> Result<(), ManagerError> {
         self.set_async(name, value).wait()
     }
@@ -89,7 +89,7 @@ impl NamespaceProxy {
     ///
     /// # Errors
     ///
-    /// If it was set with another type, which is told by its name, or the name is none; else as every call.
+    /// If it was set with another type, which is told by its name, or the name is none; else as [every call](ManagerError#what-every-call-can-say).
     pub fn get<T: DeserializeOwned + 'static>(
         &self,
         name: &str,

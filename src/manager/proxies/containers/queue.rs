@@ -65,7 +65,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn queue<T: Serialize + DeserializeOwned + 'static>(
         &self,
     ) -> Result<QueueProxy<T>, ManagerError> {
@@ -81,7 +81,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Refused`] for 0, which is how Python says that there is no bound: [`queue`](Self::queue). Else as every call.
+    /// [`ManagerError::Refused`] for 0, which is how Python says that there is no bound: [`queue`](Self::queue). Else as [every call](ManagerError#what-every-call-can-say).
     pub fn bounded_queue<T: Serialize + DeserializeOwned + 'static>(
         &self,
         capacity: u64,
@@ -259,7 +259,7 @@ impl<T: Serialize + DeserializeOwned + 'static> QueueProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn join(&self) -> Result<(), ManagerError> {
         self.join_async().wait()
     }

@@ -42,7 +42,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn set<T: Serialize + DeserializeOwned + 'static>(
         &self,
     ) -> Result<SetProxy<T>, ManagerError> {
@@ -58,7 +58,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NotEncoded`] if one does not encode; else as every call.
+    /// [`ManagerError::NotEncoded`] if one does not encode; else as [every call](ManagerError#what-every-call-can-say).
     pub fn set_of<T: Serialize + DeserializeOwned + 'static>(
         &self,
         values: impl IntoIterator<Item = T>,
@@ -142,6 +142,10 @@ macro_rules! with_another {
         fn $name:ident / $name_async:ident -> $answer:ty;
     )*) => {$(
         $(#[$docs])*
+        ///
+        /// # Errors
+        ///
+        /// As [every call](ManagerError#what-every-call-can-say).
         pub fn $name(&self, other: impl Members<T>) -> Result<$answer, ManagerError> {
             let (mine, theirs) = (self.members(), other.gather());
             Ok(members::$name(mine.wait()?, theirs.wait(&self.remote)?))
@@ -225,7 +229,7 @@ impl<T: Serialize + DeserializeOwned + 'static> SetProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn iter(&self) -> Result<std::vec::IntoIter<T>, ManagerError> {
         Ok(self.to_vec()?.into_iter())
     }

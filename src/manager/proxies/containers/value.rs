@@ -40,7 +40,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NotEncoded`] if it does not encode; else as every call.
+    /// [`ManagerError::NotEncoded`] if it does not encode; else as [every call](ManagerError#what-every-call-can-say).
     pub fn value<T: Serialize + DeserializeOwned + 'static>(
         &self,
         value: T,
@@ -93,7 +93,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ValueProxy<T> {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, ManagerError> {
         update(
             || self.read(),

@@ -46,7 +46,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Refused`] for none; else as every call.
+    /// [`ManagerError::Refused`] for none; else as [every call](ManagerError#what-every-call-can-say).
     pub fn barrier(&self, parties: u32) -> Result<BarrierProxy, ManagerError> {
         self.barrier_async(parties).wait()
     }
@@ -97,7 +97,7 @@ impl BarrierProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn abort(&self) -> Result<(), ManagerError> {
         self.abort_async().wait()
     }
@@ -111,7 +111,7 @@ impl BarrierProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn reset(&self) -> Result<(), ManagerError> {
         self.reset_async().wait()
     }
@@ -125,7 +125,7 @@ impl BarrierProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn parties(&self) -> Result<u32, ManagerError> {
         self.parties_async().wait()
     }
@@ -139,7 +139,7 @@ impl BarrierProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn waiting(&self) -> Result<u32, ManagerError> {
         self.waiting_async().wait()
     }
@@ -153,7 +153,7 @@ impl BarrierProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn is_broken(&self) -> Result<bool, ManagerError> {
         self.is_broken_async().wait()
     }

@@ -67,7 +67,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call: [`ManagerError::Lost`].
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn condition(&self) -> Result<ConditionProxy, ManagerError> {
         self.condition_async().wait()
     }
@@ -131,7 +131,7 @@ impl ConditionProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn is_locked(&self) -> Result<bool, ManagerError> {
         self.is_locked_async().wait()
     }
@@ -248,7 +248,7 @@ impl ConditionProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Refused`] if the guard is not of this condition; else as every call.
+    /// [`ManagerError::Refused`] if the guard is not of this condition; else as [every call](ManagerError#what-every-call-can-say).
     pub fn notify_one(&self, guard: &ConditionGuard) -> Result<(), ManagerError> {
         self.notify_many(guard, 1)
     }

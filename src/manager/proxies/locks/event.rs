@@ -37,7 +37,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call: [`ManagerError::Lost`].
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn event(&self) -> Result<EventProxy, ManagerError> {
         self.event_async().wait()
     }
@@ -53,7 +53,7 @@ impl EventProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn set(&self) -> Result<(), ManagerError> {
         self.set_async().wait()
     }
@@ -67,7 +67,7 @@ impl EventProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn clear(&self) -> Result<(), ManagerError> {
         self.clear_async().wait()
     }
@@ -81,7 +81,7 @@ impl EventProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn is_set(&self) -> Result<bool, ManagerError> {
         self.is_set_async().wait()
     }
@@ -95,7 +95,7 @@ impl EventProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn wait(&self) -> Result<(), ManagerError> {
         self.wait_async().wait()
     }

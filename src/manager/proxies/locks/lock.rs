@@ -52,7 +52,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call: [`ManagerError::Lost`].
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn lock(&self) -> Result<LockProxy, ManagerError> {
         self.lock_async().wait()
     }
@@ -113,7 +113,7 @@ impl LockProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn is_locked(&self) -> Result<bool, ManagerError> {
         self.is_locked_async().wait()
     }

@@ -76,7 +76,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call: [`ManagerError::Lost`].
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn rlock(&self) -> Result<RLockProxy, ManagerError> {
         self.rlock_async().wait()
     }
@@ -137,7 +137,7 @@ impl RLockProxy {
     ///
     /// # Errors
     ///
-    /// As every call.
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn is_locked(&self) -> Result<bool, ManagerError> {
         self.is_locked_async().wait()
     }

@@ -61,7 +61,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call: [`ManagerError::Lost`].
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn semaphore(&self, permits: u64) -> Result<SemaphoreProxy, ManagerError> {
         self.semaphore_async(permits).wait()
     }
@@ -75,7 +75,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// As every call: [`ManagerError::Lost`].
+    /// As [every call](ManagerError#what-every-call-can-say).
     pub fn bounded_semaphore(&self, permits: u64) -> Result<BoundedSemaphoreProxy, ManagerError> {
         self.bounded_semaphore_async(permits).wait()
     }
@@ -93,7 +93,7 @@ macro_rules! semaphore {
             ///
             /// # Errors
             ///
-            /// As every call.
+            /// As [every call](ManagerError#what-every-call-can-say).
             pub fn acquire(&self) -> Result<Permit, ManagerError> {
                 self.acquire_async().wait()
             }
@@ -110,7 +110,7 @@ macro_rules! semaphore {
             ///
             /// # Errors
             ///
-            /// As every call.
+            /// As [every call](ManagerError#what-every-call-can-say).
             pub fn try_acquire(&self) -> Result<Option<Permit>, ManagerError> {
                 self.try_acquire_async().wait()
             }
@@ -172,7 +172,7 @@ macro_rules! semaphore {
             ///
             /// # Errors
             ///
-            /// As every call.
+            /// As [every call](ManagerError#what-every-call-can-say).
             pub fn value(&self) -> Result<u64, ManagerError> {
                 self.value_async().wait()
             }
