@@ -63,7 +63,7 @@ impl Serialize for Outcome {
         const NAME: &str = "Ended";
         match self.0.outcome() {
             Some(Ok(result)) if result.handles.is_empty() => {
-                let bytes = serde_bytes::Bytes::new(&result.bytes);
+                let bytes = serde_bytes::Bytes::new(result.bytes);
                 serializer.serialize_newtype_variant(NAME, 0, "Done", bytes)
             }
             Some(Ok(_)) => {
