@@ -22,6 +22,7 @@ mod descriptors;
 mod futex;
 mod host;
 mod limits;
+mod lock_file;
 mod mapping;
 mod named;
 mod packets;
@@ -53,6 +54,7 @@ pub(crate) use limits::{
     limit_address_space, limit_core, limit_open_files, note_failed_allocations_in, peak_so_far_kib,
     set_affinity, set_niceness,
 };
+pub(crate) use lock_file::lock_file;
 pub(crate) use mapping::SharedPage;
 pub(crate) use named::{NamedFile, remove_abandoned, unlink_named};
 pub(crate) use packets::{

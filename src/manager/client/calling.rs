@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::calls::{Callback, Waited};
-use super::connection::Reply;
+use super::connection::{Ear, Reply};
 use super::remote::Remote;
 use super::scope;
 use crate::manager::ManagerError;
@@ -16,6 +16,9 @@ use crate::manager::ManagerError;
 /// A call to a manager's object that is on its way. It has been sent when this is there; awaiting it gives the answer.
 ///
 /// Awaiting starts the thread `procession-connections`, if it is not there; the runtime does not matter. Polled again after its end, it panics.
+///
+/// While nobody awaits it, its answer may stay unread. Over a network, a server that cannot get rid of a long answer for about a minute takes its client for gone.
+/// So what is not needed soon is better dropped, or awaited by a task.
 ///
 /// Dropping it before it is answered cancels it: what it might still have been given, an item of a queue or a lock, is given back.
 #[must_use = "dropping it cancels the call"]
@@ -110,8 +113,8 @@ impl<T> Calling<T> {
         })
     }
 
-    /// Calls `callback` with its end: now, if that is there, or from whatever thread comes to read it. It must not block. From then on, the call is
-    /// not cancelled any more.
+    /// Calls `callback` with its end: now, if that is there or nothing can come, or from whatever thread reads it, which the reactor does if nobody else.
+    /// It must not block. From then on, the call is not cancelled any more.
     pub(crate) fn then(self, callback: impl FnOnce(Result<T, ManagerError>) + Send + 'static)
     where
         T: 'static,
@@ -122,6 +125,11 @@ impl<T> Calling<T> {
             Stage::Over => return,
         };
         let (remote, number) = (call.remote.clone(), call.number);
+        // Without a place in the reactor, nobody might come to read the answer.
+        if let Err(error) = remote.with(watch) {
+            drop(call);
+            return callback(Err(error));
+        }
         let told = move |end| callback(finish(call, read, end));
         let told: Callback<Reply> = Box::new(move |end| {
             told(match end {
@@ -133,7 +141,7 @@ impl<T> Calling<T> {
         match told {
             Ok(Err((told, Waited::Answered(reply)))) => told(Ok(reply)),
             Ok(Err((told, Waited::Lost(lost)))) => told(Err(lost)),
-            // It will be told; or nothing is, in a process that was forked off.
+            // It will be told.
             _ => {}
         }
     }
@@ -177,11 +185,16 @@ impl<T> Future for Calling<T> {
     }
 }
 
+/// Sees to a place in the reactor for what is awaited. Without one, only this call fails.
+fn watch(ear: Ear<'_>) -> Result<(), ManagerError> {
+    let watch = ear.connection.watch().map(drop);
+    watch.map_err(ManagerError::not_awaited)
+}
+
 impl OnItsWay {
     fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Waited<Reply>, ManagerError>> {
         let polled = self.remote.with(|ear| {
-            // Without a place in the reactor, only this call fails.
-            ear.connection.watch().map_err(ManagerError::not_awaited)?;
+            watch(ear)?;
             Ok(ear.poll(self.number, context))
         });
         match polled {

@@ -24,7 +24,10 @@
 //! * When the connection is lost, that is noted under the lock, and everybody is told. From then on, nobody reads.
 //!
 //! Answers that nobody waits for (to what was only told, or to a future that was not polled) stay in the socket until somebody reads, or until there are
-//! [`MAX_UNHEARD`] of them: then the reactor does.
+//! [`MAX_UNHEARD`] of them: then the reactor does. It also does when something has been told behind a call whose answer nobody has come for: a server
+//! does not listen to a client that does not read, and might not hear that a lock is given back.
+
+mod effects;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -32,7 +35,7 @@ use std::mem;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::future::contain::contain;
+use self::effects::Effects;
 use crate::manager::store::MAX_CALLS;
 use crate::primitives::{Arc, Condvar, Mutex, MutexGuard, lock, park};
 
@@ -64,8 +67,8 @@ pub(super) trait Source {
         came: &mut Vec<(u64, Self::Answer)>,
     ) -> Result<(), Lost>;
 
-    /// Has [`Calls::hear`] called when something has come.
-    fn arm(&self) -> Result<(), Lost>;
+    /// Has [`Calls::hear`] called when something has come; false, if there is no place in the reactor to be had.
+    fn arm(&self) -> Result<bool, Lost>;
 
     /// The opposite.
     fn disarm(&self);
@@ -88,6 +91,10 @@ struct State<R, A> {
     sleepers: BTreeMap<u64, Arc<Condvar>>,
     /// How many calls are [`Call::Awaited`] or [`Call::Told`].
     awaited: usize,
+    /// How many are [`Call::Unheard`].
+    unheard: usize,
+    /// The last [`Call::Forgotten`] that was sent while an answer might lie in the socket that nobody reads.
+    pressing: Option<u64>,
     /// The reactor has been asked to look.
     is_armed: bool,
     lost: Option<Lost>,
@@ -135,37 +142,6 @@ pub(super) enum Waited<A> {
     TimedOut,
 }
 
-/// What is to be done when the lock has been left.
-struct Effects<A> {
-    wakers: Vec<Waker>,
-    callbacks: Vec<(Callback<A>, Result<A, Lost>)>,
-    thrown_away: Vec<A>,
-}
-
-impl<A> Effects<A> {
-    fn new() -> Self {
-        Self {
-            wakers: Vec::new(),
-            callbacks: Vec::new(),
-            thrown_away: Vec::new(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.wakers.is_empty() && self.callbacks.is_empty() && self.thrown_away.is_empty()
-    }
-
-    fn run(self) {
-        drop(self.thrown_away);
-        for waker in self.wakers {
-            let _ = contain(|| waker.wake());
-        }
-        for (callback, end) in self.callbacks {
-            let _ = contain(|| callback(end));
-        }
-    }
-}
-
 impl<R, A> Calls<R, A> {
     pub(super) fn new(reader: R) -> Self {
         let came = Vec::new();
@@ -175,6 +151,8 @@ impl<R, A> Calls<R, A> {
             token: Some(Token { reader, came }),
             sleepers: BTreeMap::new(),
             awaited: 0,
+            unheard: 0,
+            pressing: None,
             is_armed: false,
             lost: None,
         };
@@ -199,7 +177,12 @@ impl<R, A> Calls<R, A> {
         let number = state.last_number;
         let call = match begin {
             Begin::Asked => Call::Unheard,
-            Begin::Forgotten => Call::Forgotten,
+            Begin::Forgotten => {
+                if state.has_unread() {
+                    state.pressing = Some(number);
+                }
+                Call::Forgotten
+            }
         };
         state.enter(number, call);
         self.leave(state, source);
@@ -371,8 +354,11 @@ impl<R, A> Calls<R, A> {
         }
         state.is_armed = true;
         drop(state);
-        if let Err(lost) = source.arm() {
-            self.lose(lost);
+        match source.arm() {
+            Ok(true) => {}
+            // Whoever reads next finds the answers: who awaits one has seen to a place before.
+            Ok(false) => lock(&self.state).is_armed = false,
+            Err(lost) => self.lose(lost),
         }
     }
 }
@@ -380,13 +366,22 @@ impl<R, A> Calls<R, A> {
 impl<R, A> State<R, A> {
     /// Whether answers are expected for which no thread reads.
     fn needs_reactor(&self) -> bool {
-        self.awaited > 0 || self.calls.len() > self.sleepers.len() + MAX_UNHEARD
+        self.awaited > 0
+            || self.pressing.is_some()
+            || self.calls.len() > self.sleepers.len() + MAX_UNHEARD
+    }
+
+    /// Whether there are calls for whose answers no thread waits.
+    fn has_unread(&self) -> bool {
+        self.unheard > self.sleepers.len() + usize::from(self.token.is_none())
     }
 
     fn enter(&mut self, number: u64, call: Call<A>) -> Option<Call<A>> {
         self.awaited += usize::from(call.is_awaited());
+        self.unheard += usize::from(call.is_unheard());
         let replaced = self.calls.insert(number, call);
         self.awaited -= usize::from(replaced.as_ref().is_some_and(Call::is_awaited));
+        self.unheard -= usize::from(replaced.as_ref().is_some_and(Call::is_unheard));
         replaced
     }
 
@@ -416,7 +411,10 @@ impl<R, A> State<R, A> {
                 continue;
             };
             match mem::replace(call, Call::Unheard) {
-                Call::Unheard => *call = Call::Answered(answer),
+                Call::Unheard => {
+                    *call = Call::Answered(answer);
+                    self.unheard -= 1;
+                }
                 Call::Awaited(waker) => {
                     *call = Call::Answered(answer);
                     self.awaited -= 1;
@@ -424,6 +422,7 @@ impl<R, A> State<R, A> {
                 }
                 Call::Forgotten => {
                     self.calls.remove(&number);
+                    self.pressing = self.pressing.filter(|pressing| *pressing != number);
                     effects.thrown_away.push(answer);
                 }
                 Call::Told(callback) => {
@@ -460,7 +459,7 @@ impl<R, A> State<R, A> {
             }
         }
         self.sleepers.values().for_each(|bell| bell.notify_one());
-        self.awaited = 0;
+        (self.awaited, self.unheard) = (0, 0);
         self.lost = Some(lost);
     }
 }
@@ -468,6 +467,10 @@ impl<R, A> State<R, A> {
 impl<A> Call<A> {
     fn is_awaited(&self) -> bool {
         matches!(self, Self::Awaited(_) | Self::Told(_))
+    }
+
+    fn is_unheard(&self) -> bool {
+        matches!(self, Self::Unheard)
     }
 }
 

@@ -76,6 +76,7 @@ pub(super) struct Answer {
 }
 
 /// A connection, and whose it is: what was granted is entered there.
+#[derive(Clone, Copy)]
 pub(super) struct Ear<'a> {
     pub(super) site: &'a Arc<Site>,
     pub(super) connection: &'a Connection,
@@ -228,7 +229,7 @@ impl Ear<'_> {
         self.connection.send(frame);
     }
 
-    fn to_reply(&self, payload: std::borrow::Cow<'_, [u8]>) -> Result<Reply, CodecError> {
+    fn to_reply(self, payload: std::borrow::Cow<'_, [u8]>) -> Result<Reply, CodecError> {
         let replied = decode_reply(&payload)?;
         let granted = replied.grants.iter();
         let granted = granted.map(|id| self.site.granted(*id)).collect();
@@ -287,13 +288,14 @@ impl Source for Ear<'_> {
         }
     }
 
-    fn arm(&self) -> Result<(), Lost> {
+    fn arm(&self) -> Result<bool, Lost> {
         let waker = self.connection.listener.clone();
-        let watch = self.connection.watch().map_err(lost)?;
+        let Ok(watch) = self.connection.watch() else {
+            return Ok(false);
+        };
         let mut seats = lock(&self.connection.seats);
-        watch
-            .wake(&mut seats.reading, For::Message, waker)
-            .map_err(lost)
+        let armed = watch.wake(&mut seats.reading, For::Message, waker);
+        armed.map(|()| true).map_err(lost)
     }
 
     fn disarm(&self) {

@@ -67,7 +67,7 @@ impl ManagerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NotStarted`], with what is wrong as its source.
+    /// [`ManagerError::NotStarted`], with what is wrong in it: [`ServeError::AddressInUse`](crate::manager::ServeError::AddressInUse), for one.
     pub fn start(self) -> Result<Manager, ManagerError> {
         let (process, address, key) =
             start_process(&self.server, self.address.as_ref()).map_err(ManagerError::NotStarted)?;

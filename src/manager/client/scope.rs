@@ -47,13 +47,13 @@ struct Unpacks(u32);
 impl Drop for Packs {
     fn drop(&mut self) {
         // Dropped when it is not borrowed any more.
-        let _ended = PACKING.with_borrow_mut(Vec::pop);
+        let _ended = PACKING.try_with(|packing| packing.borrow_mut().pop());
     }
 }
 
 impl Drop for Reads {
     fn drop(&mut self) {
-        let _ended = READING.with_borrow_mut(Vec::pop);
+        let _ended = READING.try_with(|reading| reading.borrow_mut().pop());
     }
 }
 
@@ -92,13 +92,17 @@ pub(super) fn pack_by<R>(
             site: remote.site().clone(),
             refs: Vec::new(),
         };
-        PACKING.with_borrow_mut(|packing| packing.push(scope));
-        let packs = Packs;
+        // On a thread that is ending this may be gone: then a proxy in the value is refused.
+        let packs = PACKING
+            .try_with(|packing| packing.borrow_mut().push(scope))
+            .map(|()| Packs);
         let encoded = encode();
-        let refs = PACKING
-            .with_borrow_mut(|packing| packing.last_mut().map(|of| std::mem::take(&mut of.refs)));
+        let refs = PACKING.try_with(|packing| {
+            let mut packing = packing.borrow_mut();
+            packing.last_mut().map(|of| std::mem::take(&mut of.refs))
+        });
         drop(packs);
-        (encoded, refs.unwrap_or_default())
+        (encoded, refs.ok().flatten().unwrap_or_default())
     });
     (encoded, refs, handles)
 }
@@ -106,7 +110,8 @@ pub(super) fn pack_by<R>(
 /// Notes a proxy in the value that is being packed. `None`: it is no part of one.
 pub(super) fn pack(remote: &Remote) -> Option<Result<(), &'static str>> {
     let number = handles::encoding();
-    PACKING.with_borrow_mut(|packing| {
+    let noted = PACKING.try_with(|packing| {
+        let mut packing = packing.borrow_mut();
         let scope = packing.last_mut().filter(|scope| scope.number == number)?;
         if !scope.site.is_same(remote.site()) {
             return Some(Err(
@@ -120,7 +125,8 @@ pub(super) fn pack(remote: &Remote) -> Option<Result<(), &'static str>> {
             scope.refs.push(remote.id());
         }
         Some(Ok(()))
-    })
+    });
+    noted.ok().flatten()
 }
 
 /// Reads an answer, with what was granted along with it at hand.
@@ -129,19 +135,22 @@ pub(super) fn read<R>(granted: Vec<Remote>, read: impl FnOnce() -> R) -> R {
         granted,
         unpacking: 0,
     };
-    READING.with_borrow_mut(|reading| reading.push(scope));
-    let _reads = Reads;
+    // On a thread that is ending this may be gone: then there is nothing at hand, which is said of what is read.
+    let _reads = READING
+        .try_with(|reading| reading.borrow_mut().push(scope))
+        .map(|()| Reads);
     read()
 }
 
 /// An object that the answer names which is being read.
 pub(super) fn granted(id: ObjectId) -> Result<Remote, ManagerError> {
-    let found = READING.with_borrow(|reading| {
+    let found = READING.try_with(|reading| {
+        let reading = reading.borrow();
         let scope = reading.last()?;
         let granted = scope.granted.iter().find(|remote| remote.id() == id);
         granted.cloned()
     });
-    found.ok_or(ManagerError::NoObject)
+    found.ok().flatten().ok_or(ManagerError::NoObject)
 }
 
 /// The value that a server has kept. Only within the `read` of [`Remote::call`], whose answer it came with.
@@ -159,16 +168,19 @@ pub(super) fn unpack_by<R>(decode: impl FnOnce() -> R) -> R {
 
 /// Notes which payload is unpacked from the answer that is being read, and says which one was.
 fn mark(number: u32) -> u32 {
-    READING.with_borrow_mut(|reading| {
+    let was = READING.try_with(|reading| {
+        let mut reading = reading.borrow_mut();
         let scope = reading.last_mut();
         scope.map_or(0, |scope| std::mem::replace(&mut scope.unpacking, number))
-    })
+    });
+    was.unwrap_or(0)
 }
 
 /// The object that a number stands for in the value that is being unpacked.
 pub(super) fn unpacked(id: ObjectId) -> Result<Remote, &'static str> {
     let number = handles::decoding();
-    let found = READING.with_borrow(|reading| {
+    let found = READING.try_with(|reading| {
+        let reading = reading.borrow();
         let scope = reading.last()?;
         if scope.unpacking != number || number == 0 {
             return None;
@@ -176,7 +188,7 @@ pub(super) fn unpacked(id: ObjectId) -> Result<Remote, &'static str> {
         let granted = scope.granted.iter().find(|remote| remote.id() == id);
         Some(granted.cloned().ok_or(id))
     });
-    match found {
+    match found.ok().flatten() {
         Some(Ok(remote)) => Ok(remote),
         Some(Err(_)) => Err("an object was named that did not come along"),
         None => Err("it holds a proxy as managers keep it, and none can come here"),

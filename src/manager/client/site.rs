@@ -123,8 +123,9 @@ impl Site {
 
     /// Whether it is of this process, not lost, and has this key.
     fn serves(&self, way: &Way) -> bool {
-        let is_lost = self.connection.get().is_some_and(Connection::is_lost);
-        !self.home.is_elsewhere() && !is_lost && self.way.key == way.key
+        // In a process that was forked off, whoever had the connection's locks may be missing.
+        let is_lost = || self.connection.get().is_some_and(Connection::is_lost);
+        !self.home.is_elsewhere() && self.way.key == way.key && !is_lost()
     }
 
     /// What another process has to know to reach it.

@@ -3,10 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::iter::FusedIterator;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -182,12 +180,8 @@ impl PoolHost {
         let host: Weak<dyn Host> = Arc::downgrade(&this);
         let future = RawFuture::pending(TaskId(task), Some(HostRef::new(host)));
         lock(&self.pending).insert(task, future.clone());
-        let mut calling = self.remote.call(op, Ok::<Ended, ManagerError>);
-        // Asked for once: from then on the answer is read whether somebody waits or not.
-        match Pin::new(&mut calling).poll_once() {
-            Poll::Ready(end) => self.end(task, end),
-            Poll::Pending => calling.then(move |end| self.end(task, end)),
-        }
+        let calling = self.remote.call(op, Ok::<Ended, ManagerError>);
+        calling.then(move |end| self.end(task, end));
         future
     }
 
@@ -246,15 +240,6 @@ impl Host for PoolHost {
         self.callbacks.run(callback);
     }
 }
-
-/// Polls without anybody to wake.
-trait PollOnce: std::future::Future + Unpin {
-    fn poll_once(self: Pin<&mut Self>) -> Poll<Self::Output> {
-        self.poll(&mut Context::from_waker(Waker::noop()))
-    }
-}
-
-impl<T> PollOnce for Calling<T> {}
 
 fn outcome(end: Result<Ended, ManagerError>) -> Outcome {
     match end {

@@ -84,7 +84,8 @@ pub enum ServeError {
     /// It is no address.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// Somebody else listens there already, or (where it is a path) there is a file: that of a server that was killed, for one.
+    /// Somebody else listens there already, or (where it is a path) there is something else than a socket that a server of this user has left behind when it
+    /// was killed.
     #[error("{address} is in use")]
     AddressInUse {
         /// Where.

@@ -1,32 +1,23 @@
 //! Where clients come in.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cipher::Cipher;
 use super::error::ServeError;
 use super::negotiation::{Negotiation, Outcome, Status};
+use super::socket_file::{self, SocketFile};
 use super::{Address, Key, Line};
-use crate::sys::{self, Home, Place};
+use crate::sys::{self, Place};
 
 /// A socket that accepts connections. A path is removed when this is dropped.
 pub(crate) struct Listener {
     socket: OwnedFd,
     /// With the port that it got.
     address: Address,
-    file: Option<SocketFile>,
-}
-
-/// The file that a socket is.
-struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-    home: Home,
+    /// Kept for what its drop does.
+    _file: Option<SocketFile>,
 }
 
 /// A client that has connected, and has not proved the key yet.
@@ -46,13 +37,12 @@ pub(crate) fn listen(address: &Address) -> Result<Listener, ServeError> {
     let address = address.checked()?;
     match &address {
         Address::Unix(path) => {
-            let socket =
-                sys::listen_at(Place::Path(path)).map_err(|error| refuse(&address, error))?;
-            let file = SocketFile::at(path);
+            let listening = socket_file::listen_at(path);
+            let (socket, file) = listening.map_err(|error| refuse(&address, error))?;
             Ok(Listener {
                 socket,
-                file,
                 address,
+                _file: Some(file),
             })
         }
         Address::Abstract(name) => {
@@ -61,7 +51,7 @@ pub(crate) fn listen(address: &Address) -> Result<Listener, ServeError> {
             Ok(Listener {
                 socket,
                 address,
-                file: None,
+                _file: None,
             })
         }
         #[cfg(feature = "network")]
@@ -91,7 +81,7 @@ fn listen_on_network(address: &Address, host_and_port: &str) -> Result<Listener,
     Ok(Listener {
         socket,
         address: Address::Tcp(format!("{host}:{port}")),
-        file: None,
+        _file: None,
     })
 }
 
@@ -100,30 +90,6 @@ fn refuse(address: &Address, error: io::Error) -> ServeError {
     match source.kind() {
         io::ErrorKind::AddrInUse => ServeError::AddressInUse { address, source },
         _ => ServeError::NotListening { address, source },
-    }
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> Option<Self> {
-        let found = fs::symlink_metadata(path).ok()?;
-        Some(Self {
-            path: path.to_owned(),
-            device: found.dev(),
-            inode: found.ino(),
-            home: Home::here(),
-        })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let is_own = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
-        // Somebody may have put another one in its place.
-        if is_own && !self.home.is_elsewhere() {
-            // Where it cannot be removed, the next server says that the address is in use.
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 

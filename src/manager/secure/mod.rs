@@ -22,6 +22,7 @@ mod negotiation;
 mod noise;
 #[cfg(feature = "network")]
 mod sealed;
+mod socket_file;
 
 pub use self::address::{Address, AddressError};
 pub(crate) use self::connect::{CONNECT_TIME, connect};

@@ -42,10 +42,6 @@ impl Door {
         })
     }
 
-    pub(super) fn listener(&self) -> &Listener {
-        &self.listener
-    }
-
     /// When the next one has taken too long.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.visits.values().next().map(|(until, _)| *until)

@@ -137,6 +137,9 @@ impl ServerBuilder {
 
     /// Starts a server in this process. It listens when this returns.
     ///
+    /// At a path, it makes a second file beside the socket, whose name ends in `.lock`; both are removed at its end. A socket that a server of this user has
+    /// left behind, because it was killed, is taken over.
+    ///
     /// # Errors
     ///
     /// The address is none, is in use, is not one of this host, or needs the feature `network`; or the system has no thread or no descriptor.

@@ -11,6 +11,7 @@
 //! | `threads` | what may block |
 //! | `handle` | the server, as who has started it sees it |
 //! | `start` | the same in a process of its own |
+//! | `refusal` | why that did not begin to serve |
 //!
 //! # Nobody keeps others from being served
 //!
@@ -27,6 +28,7 @@
 
 mod door;
 mod handle;
+mod refusal;
 mod session;
 mod start;
 mod threads;

@@ -5,12 +5,12 @@
 //! however that ends. What protects it is the same as anywhere: either side looks at the user of the other one before anything is said, and then there is the key.
 //! (It belongs to a network namespace: processes in another one do not find it.)
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::refusal::{NotServing, Refusal};
 use super::{Limits, ServerBuilder};
 use crate::Process;
 use crate::manager::secure::{Address, Key, ServeError, TravellingKey};
@@ -32,7 +32,7 @@ struct Order {
 }
 
 /// Says where it listens, or why it does not.
-type Report = Result<Address, String>;
+type Report = Result<Address, Refusal>;
 
 /// What the process runs.
 fn serve(order: Order, report: Sender<Report>) {
@@ -48,29 +48,12 @@ fn serve(order: Order, report: Sender<Report>) {
             server.wait();
         }
         Err(error) => {
-            let _ = report.send(&Err(format!("{error:?}")));
+            let _ = report.send(&Err(error.into()));
         }
     }
 }
 
 crate::register!(serve as "procession::manager::serve");
-
-/// Why a process does not serve.
-struct NotServing(String);
-
-impl fmt::Display for NotServing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for NotServing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NotServing {}
 
 /// Starts a server in a process of its own, which ends with this one, and waits until it listens: where, unless it is told, nobody else knows.
 pub(crate) fn start_process(
@@ -103,7 +86,7 @@ pub(crate) fn start_process(
         Ok(Some(Err(why))) => {
             process.kill();
             let _ = process.join();
-            Err(said(why))
+            Err(why.into())
         }
         Ok(None) => {
             process.kill();

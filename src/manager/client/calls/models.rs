@@ -67,9 +67,9 @@ impl Source for Socket {
         Ok(())
     }
 
-    fn arm(&self) -> Result<(), Lost> {
+    fn arm(&self) -> Result<bool, Lost> {
         self.change(|state| state.is_armed = true);
-        Ok(())
+        Ok(true)
     }
 
     fn disarm(&self) {

@@ -1,4 +1,5 @@
 mod fake;
+mod unread;
 
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -1,0 +1,227 @@
+//! Managers that begin where others were killed, or where somebody is, and their users when the system has no descriptor left, or a thread ends.
+
+mod support;
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::path::Path;
+use std::thread;
+
+use procession::Process;
+use procession::manager::{
+    Address, ConnectError, Key, Manager, ManagerError, QueueProxy, ServeError, Server,
+};
+use procession::pipe::{self, Sender};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::{Directory, until};
+
+procession::register!(serves_at, gives_calls_up_without_descriptors);
+
+fn main() {
+    support::run(|| {
+        support::tests![
+            the_socket_of_a_server_that_was_killed_is_taken_over,
+            of_many_who_take_a_socket_over_one_has_it,
+            what_a_server_has_not_left_behind_is_not_taken_over,
+            a_manager_that_finds_its_address_in_use_says_so,
+            a_manager_begins_again_where_it_was_killed,
+            why_there_is_no_connection_can_be_told_apart,
+            calls_are_given_up_without_a_descriptor,
+            a_manager_ends_with_the_thread_that_keeps_it,
+        ]
+    });
+}
+
+fn address_in(directory: &Directory) -> Address {
+    Address::from(&*directory.path().join("socket"))
+}
+
+fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).unwrap().next().is_none()
+}
+
+/// Serves until it is killed.
+fn serves_at(address: String, ready: Sender<()>) {
+    let key = Key::generate().unwrap();
+    let server = Server::builder().serve(&address.parse().unwrap(), &key);
+    let server = server.unwrap();
+    ready.send(&()).unwrap();
+    server.wait();
+}
+
+/// Leaves the socket of a server that was killed.
+fn kill_a_server_at(address: &Address) {
+    let (ready, is_ready) = pipe::one_way::<()>().unwrap();
+    let process = Process::spawn(serves_at, (address.to_string(), ready)).unwrap();
+    is_ready.recv().unwrap();
+    process.kill();
+    assert!(process.join().is_err());
+}
+
+fn the_socket_of_a_server_that_was_killed_is_taken_over() {
+    let directory = Directory::new();
+    let (address, key) = (address_in(&directory), Key::generate().unwrap());
+    kill_a_server_at(&address);
+    assert!(!is_empty(directory.path()));
+    let server = Server::builder().serve(&address, &key).unwrap();
+    assert!(Manager::connect(&address, &key).unwrap().is_alive());
+    drop(server);
+    assert!(is_empty(directory.path()));
+}
+
+fn of_many_who_take_a_socket_over_one_has_it() {
+    for _ in 0..8 {
+        let directory = Directory::new();
+        let (address, key) = (address_in(&directory), Key::generate().unwrap());
+        kill_a_server_at(&address);
+        let served: Vec<_> = thread::scope(|scope| {
+            let serve = || Server::builder().serve(&address, &key);
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(serve)).collect();
+            all.into_iter()
+                .map(|serves| serves.join().unwrap())
+                .collect()
+        });
+        let mut servers = Vec::new();
+        for served in served {
+            match served {
+                Ok(server) => servers.push(server),
+                Err(ServeError::AddressInUse { .. }) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!(servers.len(), 1);
+        assert!(Manager::connect(&address, &key).unwrap().is_alive());
+        drop(servers);
+        assert!(is_empty(directory.path()));
+    }
+}
+
+fn what_a_server_has_not_left_behind_is_not_taken_over() {
+    let (directory, elsewhere) = (Directory::new(), Directory::new());
+    let (address, key) = (address_in(&directory), Key::generate().unwrap());
+    let path = directory.path().join("socket");
+    let is_refused = || match Server::builder().serve(&address, &key) {
+        Err(ServeError::AddressInUse { address: at, .. }) => assert_eq!(at, address),
+        other => panic!("{other:?}"),
+    };
+
+    fs::write(&path, "a user's own").unwrap();
+    is_refused();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a user's own");
+    fs::remove_file(&path).unwrap();
+
+    let left = address_in(&elsewhere);
+    kill_a_server_at(&left);
+    std::os::unix::fs::symlink(elsewhere.path().join("socket"), &path).unwrap();
+    is_refused();
+    fs::remove_file(&path).unwrap();
+
+    // Somebody else's server, who knows nothing of locks.
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    is_refused();
+    drop(listener);
+    assert!(Server::builder().serve(&address, &key).is_ok());
+    assert!(is_empty(directory.path()));
+}
+
+fn a_manager_that_finds_its_address_in_use_says_so() {
+    let directory = Directory::new();
+    let address = address_in(&directory);
+    let first = Manager::builder().address(&address).start().unwrap();
+    match Manager::builder().address(&address).start() {
+        Err(ManagerError::NotStarted(ServeError::AddressInUse { address: at, .. })) => {
+            assert_eq!(at, address);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(first.is_alive());
+    let missing = Address::from(&*directory.path().join("no/such/socket"));
+    match Manager::builder().address(&missing).start() {
+        Err(ManagerError::NotStarted(ServeError::NotListening { address, source })) => {
+            assert_eq!(address, missing);
+            assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(first);
+    assert!(is_empty(directory.path()));
+}
+
+fn a_manager_begins_again_where_it_was_killed() {
+    let directory = Directory::new();
+    let address = address_in(&directory);
+    let killed = Manager::builder().address(&address).start().unwrap();
+    support::signal(killed.pid().unwrap(), 9);
+    until("the manager to be gone", || !killed.is_alive());
+    drop(killed);
+    let again = Manager::builder().address(&address).start().unwrap();
+    assert!(again.is_alive());
+}
+
+fn why_there_is_no_connection_can_be_told_apart() {
+    let directory = Directory::new();
+    let (address, key) = (address_in(&directory), Key::generate().unwrap());
+    let name = address.to_string();
+    let says = |error: ManagerError| {
+        let text = format!("{error:?}");
+        assert!(text.contains(&name), "{text}");
+        error
+    };
+    let nobody = Manager::connect(&address, &key).map_err(says);
+    assert!(matches!(nobody, Err(ManagerError::Lost { .. })));
+    kill_a_server_at(&address);
+    let nobody = Manager::connect(&address, &key).map_err(says);
+    assert!(matches!(nobody, Err(ManagerError::Lost { .. })));
+
+    let server = Server::builder().serve(&address, &key).unwrap();
+    let other = Manager::connect(&address, &Key::generate().unwrap()).map_err(says);
+    assert!(matches!(
+        other,
+        Err(ManagerError::Connect(ConnectError::Refused { .. }))
+    ));
+    drop(server);
+}
+
+/// Has no descriptor left while it gives up calls: only awaiting needs one.
+fn gives_calls_up_without_descriptors(queue: QueueProxy<u64>) {
+    queue.len().unwrap();
+    let limit = Rlimit {
+        current: Some(64),
+        ..getrlimit(Resource::Nofile)
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut open = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        open.push(file);
+    }
+    drop(queue.get_async());
+    assert_eq!(queue.len().unwrap(), 0);
+    let awaited = futures::executor::block_on(queue.get_async());
+    assert!(format!("{awaited:?}").contains("cannot be awaited"));
+    assert_eq!(queue.len().unwrap(), 0);
+    drop(open);
+    queue.put(1).unwrap();
+    assert_eq!(queue.get().unwrap(), 1);
+}
+
+fn calls_are_given_up_without_a_descriptor() {
+    let manager = Manager::start().unwrap();
+    let queue = manager.queue::<u64>().unwrap();
+    let process = Process::spawn(gives_calls_up_without_descriptors, queue).unwrap();
+    process.join().unwrap();
+}
+
+fn a_manager_ends_with_the_thread_that_keeps_it() {
+    thread_local! {
+        static KEPT: RefCell<Option<Manager>> = const { RefCell::new(None) };
+    }
+    let keeps = thread::spawn(|| {
+        // In this order: what the manager needs of this thread is gone before it.
+        KEPT.with_borrow_mut(|kept| {
+            let manager = kept.insert(Manager::start().unwrap());
+            manager.pid().unwrap()
+        })
+    });
+    let pid = keeps.join().unwrap();
+    assert_eq!(support::state_of(pid), None);
+}
