@@ -139,7 +139,8 @@ fn a_client_that_stands_still_with_a_lock_keeps_only_those_who_want_it() {
 
 /// Ends with the program, in whatever state that is.
 fn ends_with_proxies(list: ListProxy<u64>, queue: QueueProxy<u64>) {
-    static KEPT: OnceLock<(ListProxy<u64>, Mutex<Option<QueueProxy<u64>>>)> = OnceLock::new();
+    static LIST: OnceLock<ListProxy<u64>> = OnceLock::new();
+    static QUEUE: Mutex<Option<QueueProxy<u64>>> = Mutex::new(None);
     thread_local! {
         static CLONES: std::cell::RefCell<Vec<ListProxy<u64>>> = const { std::cell::RefCell::new(Vec::new()) };
     }
@@ -149,7 +150,8 @@ fn ends_with_proxies(list: ListProxy<u64>, queue: QueueProxy<u64>) {
     let awaits = queue.clone();
     thread::spawn(move || block_on(awaits.get_async()));
     block_on(list.push_async(1)).unwrap();
-    let _ = KEPT.set((list, Mutex::new(Some(queue))));
+    let _ = LIST.set(list);
+    *QUEUE.lock().unwrap() = Some(queue);
     exit(0);
 }
 
