@@ -28,7 +28,7 @@ pub(super) fn encode_item<T: Serialize + 'static>(
     if held.is_empty() {
         return Ok(());
     }
-    Err("it holds a handle (a queue, a lock, shared memory, an end of a pipe), and those cannot lie in a queue: \
+    Err("it holds a handle (a queue, a lock, shared memory, an end of a pipe, a manager's proxy), and those cannot lie in a queue: \
          they travel as arguments and results of tasks and through connections"
         .to_owned())
 }

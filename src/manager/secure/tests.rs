@@ -1,6 +1,5 @@
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd as _;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -132,6 +131,9 @@ fn another_key_is_refused() {
 
 #[cfg(feature = "network")]
 mod over_a_network {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     fn loopback() -> Address {

@@ -32,7 +32,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What others say to the loop.
 pub(super) struct Shared {
     pub(super) poller: Poller,
-    said: Mutex<Vec<(ObjectId, Box<dyn Any + Send>)>>,
+    /// Until it is over: what comes later is dropped. It may have a pool in it, and a way to say more, which is this again.
+    said: Mutex<Option<Vec<(ObjectId, Box<dyn Any + Send>)>>>,
     is_over: AtomicBool,
 }
 
@@ -40,7 +41,7 @@ impl Shared {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             poller: Poller::new()?,
-            said: Mutex::default(),
+            said: Mutex::new(Some(Vec::new())),
             is_over: AtomicBool::new(false),
         })
     }
@@ -72,6 +73,13 @@ pub(super) struct Turn {
     is_over: bool,
 }
 
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let unheard = lock(&self.shared.said).take();
+        drop(unheard);
+    }
+}
+
 impl Turn {
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -84,8 +92,18 @@ impl Turn {
         let reach = managed::reach(listener.address(), &key);
         Ok(Self {
             send: Arc::new(move |object, said| {
-                lock(&of_mailboxes.said).push((object, said));
-                of_mailboxes.poller.notify();
+                // If it is over, it is dropped when the lock is open again.
+                let late = match &mut *lock(&of_mailboxes.said) {
+                    Some(heard) => {
+                        heard.push((object, said));
+                        None
+                    }
+                    None => Some(said),
+                };
+                match late {
+                    None => of_mailboxes.poller.notify(),
+                    Some(late) => drop(late),
+                }
             }),
             shared,
             limits,
@@ -140,8 +158,8 @@ impl Turn {
     }
 
     fn hear_threads(&mut self) {
-        let said = mem::take(&mut *lock(&self.shared.said));
-        for (object, said) in said {
+        let said = lock(&self.shared.said).as_mut().map(mem::take);
+        for (object, said) in said.into_iter().flatten() {
             self.store.hear(object, said);
             self.see_to_effects();
         }

@@ -1,64 +1,45 @@
 //! Locks that live in a manager, and its process pool: between processes, and when one of those is killed.
 
-mod support;
-
 use std::pin::pin;
 use std::sync::mpsc;
-use std::task::{Context, Waker};
+
 use std::thread;
 use std::time::Duration;
 
+use super::support::until;
+use super::{On, Place, Test, begin, kill_this_process, pool, tests};
 use futures::executor::block_on;
 use futures::future::join_all;
 use procession::manager::{
     BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, EventProxy, LockError,
-    LockProxy, Manager, ManagerError, PoolProxy, RLockProxy, SemaphoreProxy,
+    LockProxy, ManagerError, PoolProxy, RLockProxy, SemaphoreProxy,
 };
 use procession::shared::Value;
-use procession::{
-    EndOfWorker, Failure, Kill, ProcessPoolExecutor, Shutdown, SubmitError, TaskError,
-};
-use support::until;
+use procession::{EndOfWorker, Failure, Kill, Shutdown, SubmitError, TaskError};
 
-fn main() {
-    support::run(|| {
-        support::tests![
-            one_process_has_a_lock_at_a_time,
-            a_lock_whose_owner_was_killed_goes_to_the_next_one_with_the_news,
-            a_process_that_is_killed_while_it_waits_is_in_nobody_s_way,
-            a_lock_that_is_not_waited_for_any_more_is_for_the_others,
-            an_rlock_belongs_to_a_thread,
-            permits_of_a_process_that_was_killed_are_there_again,
-            a_bounded_semaphore_refuses_what_it_never_had,
-            an_event_wakes_thousands_in_one_thread,
-            processes_meet_at_a_barrier,
-            a_party_that_is_killed_or_gives_up_breaks_the_barrier,
-            a_condition_hands_on_what_has_changed,
-            a_wait_that_is_over_has_the_lock_again,
-            the_guard_of_another_condition_is_refused,
-            a_pool_in_the_manager_runs_what_anybody_submits,
-            what_becomes_of_a_task_arrives,
-            a_task_in_the_manager_is_cancelled_and_killed,
-            a_process_that_ends_cancels_its_tasks,
-            a_pool_in_the_manager_is_shut_down,
-            everything_says_so_when_the_manager_is_gone,
-        ]
-    });
-}
-
-fn manager() -> Manager {
-    Manager::start().expect("a manager")
-}
-
-fn pool(workers: usize) -> ProcessPoolExecutor {
-    let pool = ProcessPoolExecutor::builder().max_workers(workers).build();
-    pool.expect("a pool")
-}
-
-fn kill_this_process() -> ! {
-    let this = rustix::process::getpid();
-    rustix::process::kill_process(this, rustix::process::Signal::KILL).unwrap();
-    unreachable!("it was killed");
+pub(crate) fn tests() -> Vec<Test> {
+    tests![On::Every;
+        one_process_has_a_lock_at_a_time,
+        a_lock_whose_owner_was_killed_goes_to_the_next_one_with_the_news,
+        a_process_that_is_killed_while_it_waits_is_in_nobody_s_way,
+        a_lock_that_is_not_waited_for_any_more_is_for_the_others,
+        an_rlock_belongs_to_a_thread,
+        permits_of_a_process_that_was_killed_are_there_again,
+        a_bounded_semaphore_refuses_what_it_never_had,
+        an_event_wakes_thousands_in_one_thread,
+        processes_meet_at_a_barrier,
+        a_party_that_is_killed_or_gives_up_breaks_the_barrier,
+        a_condition_hands_on_what_has_changed,
+        a_wait_that_is_over_has_the_lock_again,
+        the_guard_of_another_condition_is_refused,
+        a_pool_in_the_manager_runs_what_anybody_submits,
+        what_becomes_of_a_task_arrives,
+        a_task_in_the_manager_is_cancelled_and_killed,
+        a_process_that_ends_cancels_its_tasks,
+        a_pool_in_the_manager_is_shut_down,
+        a_pool_that_is_being_made_goes_with_the_manager,
+        everything_says_so_when_the_manager_is_gone,
+    ]
 }
 
 fn expect_killed<T: serde::de::DeserializeOwned + 'static>(future: procession::Future<T>) {
@@ -67,12 +48,6 @@ fn expect_killed<T: serde::de::DeserializeOwned + 'static>(future: procession::F
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("it was to be killed"),
     }
-}
-
-/// Polls it once.
-fn begin<F: Future>(future: std::pin::Pin<&mut F>) {
-    let polled = future.poll(&mut Context::from_waker(Waker::noop()));
-    assert!(polled.is_pending());
 }
 
 #[procession::task]
@@ -87,8 +62,8 @@ fn count(lock: LockProxy, value: Value<u64>, times: u64) -> Result<(), Failure> 
     Ok(())
 }
 
-fn one_process_has_a_lock_at_a_time() {
-    let (manager, pool) = (manager(), pool(4));
+fn one_process_has_a_lock_at_a_time(place: Place) {
+    let (manager, pool) = (place.manager(), pool(4));
     let lock = manager.lock().unwrap();
     let value = Value::new(0_u64).unwrap();
     let counting: Vec<_> = (0..4)
@@ -112,8 +87,8 @@ fn die_with_lock(lock: LockProxy, has_it: EventProxy, may_die: EventProxy) {
     kill_this_process();
 }
 
-fn a_lock_whose_owner_was_killed_goes_to_the_next_one_with_the_news() {
-    let (manager, pool) = (manager(), pool(1));
+fn a_lock_whose_owner_was_killed_goes_to_the_next_one_with_the_news(place: Place) {
+    let (manager, pool) = (place.manager(), pool(1));
     let lock = manager.lock().unwrap();
     let [has_it, may_die] = [(); 2].map(|()| manager.event().unwrap());
     let dies = pool.submit(
@@ -145,8 +120,8 @@ fn die_waiting(lock: LockProxy, semaphore: SemaphoreProxy, begun: EventProxy) {
     kill_this_process();
 }
 
-fn a_process_that_is_killed_while_it_waits_is_in_nobody_s_way() {
-    let (manager, pool) = (manager(), pool(1));
+fn a_process_that_is_killed_while_it_waits_is_in_nobody_s_way(place: Place) {
+    let (manager, pool) = (place.manager(), pool(1));
     let lock = manager.lock().unwrap();
     let semaphore = manager.semaphore(0).unwrap();
     let begun = manager.event().unwrap();
@@ -165,8 +140,8 @@ fn a_process_that_is_killed_while_it_waits_is_in_nobody_s_way() {
     drop(semaphore.acquire().unwrap());
 }
 
-fn a_lock_that_is_not_waited_for_any_more_is_for_the_others() {
-    let manager = manager();
+fn a_lock_that_is_not_waited_for_any_more_is_for_the_others(place: Place) {
+    let manager = place.manager();
     let lock = manager.lock().unwrap();
     let guard = lock.lock().unwrap();
     let dropped = lock.lock_async();
@@ -190,8 +165,8 @@ fn a_lock_that_is_not_waited_for_any_more_is_for_the_others() {
     until("nobody to have it", || !lock.is_locked().unwrap());
 }
 
-fn an_rlock_belongs_to_a_thread() {
-    let manager = manager();
+fn an_rlock_belongs_to_a_thread(place: Place) {
+    let manager = place.manager();
     let lock: RLockProxy = manager.rlock().unwrap();
     let first = lock.lock().unwrap();
     let second = block_on(lock.lock_async()).unwrap();
@@ -218,8 +193,8 @@ fn die_with_permits(semaphore: SemaphoreProxy) {
     kill_this_process();
 }
 
-fn permits_of_a_process_that_was_killed_are_there_again() {
-    let (manager, pool) = (manager(), pool(1));
+fn permits_of_a_process_that_was_killed_are_there_again(place: Place) {
+    let (manager, pool) = (place.manager(), pool(1));
     let semaphore = manager.semaphore(4).unwrap();
 
     expect_killed(pool.submit(die_with_permits, semaphore.clone()).unwrap());
@@ -231,8 +206,8 @@ fn permits_of_a_process_that_was_killed_are_there_again() {
     assert_eq!(semaphore.value().unwrap(), 4);
 }
 
-fn a_bounded_semaphore_refuses_what_it_never_had() {
-    let manager = manager();
+fn a_bounded_semaphore_refuses_what_it_never_had(place: Place) {
+    let manager = place.manager();
     let semaphore: BoundedSemaphoreProxy = manager.bounded_semaphore(1).unwrap();
     assert!(semaphore.release().is_err());
     let permit = semaphore.acquire().unwrap();
@@ -248,8 +223,8 @@ fn set(event: EventProxy) -> Result<(), Failure> {
     Ok(event.set()?)
 }
 
-fn an_event_wakes_thousands_in_one_thread() {
-    let (manager, pool) = (manager(), pool(1));
+fn an_event_wakes_thousands_in_one_thread(place: Place) {
+    let (manager, pool) = (place.manager(), pool(1));
     let event = manager.event().unwrap();
     let timed = event.wait_timeout(Duration::from_millis(1));
     assert!(matches!(timed, Err(ManagerError::TimedOut)));
@@ -274,8 +249,8 @@ fn meet(barrier: BarrierProxy, times: u32) -> Result<Vec<u32>, Failure> {
     Ok(places)
 }
 
-fn processes_meet_at_a_barrier() {
-    let (manager, pool) = (manager(), pool(3));
+fn processes_meet_at_a_barrier(place: Place) {
+    let (manager, pool) = (place.manager(), pool(3));
     let barrier = manager.barrier(3).unwrap();
     let parties = [(); 3].map(|()| pool.submit(meet, (barrier.clone(), 20)).unwrap());
     let places = parties.map(|party| party.wait().unwrap().unwrap());
@@ -295,8 +270,8 @@ fn die_at_barrier(barrier: BarrierProxy) {
     kill_this_process();
 }
 
-fn a_party_that_is_killed_or_gives_up_breaks_the_barrier() {
-    let (manager, pool) = (manager(), pool(1));
+fn a_party_that_is_killed_or_gives_up_breaks_the_barrier(place: Place) {
+    let (manager, pool) = (place.manager(), pool(1));
     let barrier = manager.barrier(3).unwrap();
     let waits = barrier.wait_async();
     expect_killed(pool.submit(die_at_barrier, barrier.clone()).unwrap());
@@ -327,8 +302,8 @@ fn take(condition: ConditionProxy, value: Value<u64>, times: u64) -> Result<u64,
     Ok(taken)
 }
 
-fn a_condition_hands_on_what_has_changed() {
-    let (manager, pool) = (manager(), pool(2));
+fn a_condition_hands_on_what_has_changed(place: Place) {
+    let (manager, pool) = (place.manager(), pool(2));
     let condition = manager.condition().unwrap();
     let value = Value::new(0_u64).unwrap();
     let takes = [(); 2].map(|()| {
@@ -346,8 +321,8 @@ fn a_condition_hands_on_what_has_changed() {
     assert_eq!(value.get_unlocked(), 0);
 }
 
-fn a_wait_that_is_over_has_the_lock_again() {
-    let manager = manager();
+fn a_wait_that_is_over_has_the_lock_again(place: Place) {
+    let manager = place.manager();
     let condition = manager.condition().unwrap();
     let short = Duration::from_millis(10);
 
@@ -372,8 +347,8 @@ fn a_wait_that_is_over_has_the_lock_again() {
     });
 }
 
-fn the_guard_of_another_condition_is_refused() {
-    let manager = manager();
+fn the_guard_of_another_condition_is_refused(place: Place) {
+    let manager = place.manager();
     let [one, other] = [(); 2].map(|()| manager.condition().unwrap());
     let guard = other.lock().unwrap();
     let _has_the_same_number = one.lock().unwrap();
@@ -408,8 +383,8 @@ fn submit_there(pool: PoolProxy, n: u64) -> Result<u64, Failure> {
     Ok(pool.submit(double, n)?.wait()?)
 }
 
-fn a_pool_in_the_manager_runs_what_anybody_submits() {
-    let (manager, own) = (manager(), pool(1));
+fn a_pool_in_the_manager_runs_what_anybody_submits(place: Place) {
+    let (manager, own) = (place.manager(), pool(1));
     let pool = manager.pool(2).unwrap();
     let futures: Vec<_> = (0..50).map(|n| pool.submit(double, n).unwrap()).collect();
     for (n, future) in (0..).zip(&futures) {
@@ -437,8 +412,8 @@ fn unregistered(n: u64) -> u64 {
     n
 }
 
-fn what_becomes_of_a_task_arrives() {
-    let manager = manager();
+fn what_becomes_of_a_task_arrives(place: Place) {
+    let manager = place.manager();
     let pool = manager.pool(1).unwrap();
     match pool.submit(fail_as, "luck".to_owned()).unwrap().wait() {
         Err(TaskError::Panicked(panic)) => assert_eq!(&*panic.message, "no luck"),
@@ -463,8 +438,8 @@ fn spin() -> bool {
     true
 }
 
-fn a_task_in_the_manager_is_cancelled_and_killed() {
-    let manager = manager();
+fn a_task_in_the_manager_is_cancelled_and_killed(place: Place) {
+    let manager = place.manager();
     let pool = manager.pool(1).unwrap();
     let runs = pool.submit(spin, ()).unwrap();
     until("it to run", || runs.is_running());
@@ -495,8 +470,8 @@ fn die_with_tasks(pool: PoolProxy) {
     kill_this_process();
 }
 
-fn a_process_that_ends_cancels_its_tasks() {
-    let (manager, own) = (manager(), pool(1));
+fn a_process_that_ends_cancels_its_tasks(place: Place) {
+    let (manager, own) = (place.manager(), pool(1));
     let pool = manager.pool(1).unwrap();
 
     expect_killed(own.submit(die_with_tasks, pool.clone()).unwrap());
@@ -505,8 +480,8 @@ fn a_process_that_ends_cancels_its_tasks() {
     until("nothing to be pending", || pool.pending().unwrap() == 0);
 }
 
-fn a_pool_in_the_manager_is_shut_down() {
-    let manager = manager();
+fn a_pool_in_the_manager_is_shut_down(place: Place) {
+    let manager = place.manager();
     let pool = manager.pool(1).unwrap();
     let before = pool.submit(double, 1).unwrap();
     pool.shutdown(Shutdown::Wait).unwrap();
@@ -523,8 +498,16 @@ fn a_pool_in_the_manager_is_shut_down() {
     });
 }
 
-fn everything_says_so_when_the_manager_is_gone() {
-    let manager = manager();
+fn a_pool_that_is_being_made_goes_with_the_manager(place: Place) {
+    for _ in 0..5 {
+        let manager = place.manager();
+        let _pool = manager.pool(2).unwrap();
+        manager.shutdown().unwrap();
+    }
+}
+
+fn everything_says_so_when_the_manager_is_gone(place: Place) {
+    let manager = place.manager();
     let (lock, event) = (manager.lock().unwrap(), manager.event().unwrap());
     let pool = manager.pool(1).unwrap();
     let runs = pool.submit(spin, ()).unwrap();

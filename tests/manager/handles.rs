@@ -1,54 +1,46 @@
 //! A manager and its proxies: from process to process by every way, within values that a manager keeps, and when those that
 //! have them are killed.
 
-mod support;
-
 use std::sync::Mutex;
 
+use super::pool;
+use super::support::{self, until};
 use futures::executor::block_on;
 use futures::future::join_all;
 use procession::manager::{
     ConnectError, DictProxy, Key, ListProxy, Manager, ManagerError, ValueProxy,
 };
 use procession::pipe::{self, Sender};
-use procession::{Descriptor, Failure, Process, ProcessPoolExecutor, TaskError};
+use procession::{Descriptor, Failure, Process, TaskError};
 use serde::{Deserialize, Serialize, Serializer};
-use support::until;
 
-fn main() {
-    support::run(|| {
-        support::tests![
-            a_manager_ends_when_it_is_dropped,
-            a_manager_that_is_shut_down_is_lost_for_everybody,
-            a_manager_that_is_killed_is_lost_for_everybody,
-            a_process_has_one_connection,
-            a_wrong_key_is_refused,
-            objects_have_names,
-            a_proxy_is_an_argument_and_a_result,
-            a_proxy_goes_to_a_process_and_to_its_own_children,
-            a_proxy_goes_through_connections,
-            a_manager_goes_to_a_task_which_makes_something,
-            a_proxy_on_its_way_keeps_its_object,
-            an_object_goes_with_its_last_proxy,
-            an_object_goes_with_a_process_that_is_killed,
-            proxies_are_kept_within_values,
-            what_a_manager_cannot_keep_is_refused,
-            a_proxy_is_not_written_anywhere_else,
-            a_value_that_sends_a_proxy_while_it_is_encoded,
-            a_process_that_was_forked_off_has_no_manager,
-            many_tasks_await_while_threads_wait,
-            a_frame_that_is_too_long_is_refused,
-        ]
-    });
+pub(crate) fn tests() -> Vec<support::Case> {
+    support::tests![
+        a_manager_ends_when_it_is_dropped,
+        a_manager_that_is_shut_down_is_lost_for_everybody,
+        a_manager_that_is_killed_is_lost_for_everybody,
+        a_process_has_one_connection,
+        a_wrong_key_is_refused,
+        objects_have_names,
+        a_proxy_is_an_argument_and_a_result,
+        a_proxy_goes_to_a_process_and_to_its_own_children,
+        a_proxy_goes_through_connections,
+        a_manager_goes_to_a_task_which_makes_something,
+        a_proxy_on_its_way_keeps_its_object,
+        an_object_goes_with_its_last_proxy,
+        an_object_goes_with_a_process_that_is_killed,
+        proxies_are_kept_within_values,
+        what_a_manager_cannot_keep_is_refused,
+        a_proxy_is_not_written_anywhere_else,
+        a_value_that_sends_a_proxy_while_it_is_encoded,
+        a_process_that_was_forked_off_has_no_manager,
+        many_tasks_await_while_threads_wait,
+        a_frame_that_is_too_long_is_refused,
+    ]
 }
 
 fn manager() -> Manager {
     Manager::start().expect("a manager")
-}
-
-fn pool(workers: usize) -> ProcessPoolExecutor {
-    let pool = ProcessPoolExecutor::builder().max_workers(workers).build();
-    pool.expect("a pool")
 }
 
 fn objects(manager: &Manager) -> u64 {

@@ -1,58 +1,50 @@
 //! Values in a manager, through their proxies: every call, from threads, tasks and processes.
 
-mod support;
-
 use std::collections::HashMap;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use procession::ProcessPoolExecutor;
 use procession::manager::{
-    DictProxy, GetError, ListProxy, Manager, ManagerError, PutError, QueueProxy, TaskDoneError,
-    ValueProxy,
+    DictProxy, GetError, ListProxy, ManagerError, PutError, QueueProxy, TaskDoneError, ValueProxy,
 };
+
+use super::{On, Place, Test, pool, tests};
 
 /// Not waited for in full by any test that passes.
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(20);
 
-fn main() {
-    support::run(|| {
-        support::tests![
-            a_list_is_asked_everything,
-            a_list_is_changed_here_and_put_back,
-            a_list_says_what_is_out_of_range,
-            a_dictionary_is_asked_everything,
-            an_entry_is_filled_or_changed,
-            a_set_is_asked_everything,
-            a_set_is_compared_with_another_one,
-            a_value_is_changed_in_every_way,
-            an_array_is_asked_everything,
-            a_namespace_keeps_values_of_any_type,
-            a_queue_is_asked_everything,
-            a_get_whose_time_is_over_loses_nothing,
-            a_put_that_is_given_up_is_not_put,
-            a_queue_wakes_whoever_waits,
-            everything_can_be_awaited,
-            nobody_s_change_is_lost,
-            a_value_that_encodes_differently_each_time_is_changed,
-            proxies_are_values,
-            what_only_a_container_knew_goes_with_it,
-            what_does_not_encode_is_said,
-            types_are_looked_at_by_name,
-            workers_use_what_they_are_given,
-        ]
-    });
+pub(crate) fn tests() -> Vec<Test> {
+    tests![On::Every;
+        a_list_is_asked_everything,
+        a_list_is_changed_here_and_put_back,
+        a_list_says_what_is_out_of_range,
+        a_dictionary_is_asked_everything,
+        an_entry_is_filled_or_changed,
+        a_set_is_asked_everything,
+        a_set_is_compared_with_another_one,
+        a_value_is_changed_in_every_way,
+        an_array_is_asked_everything,
+        a_namespace_keeps_values_of_any_type,
+        a_queue_is_asked_everything,
+        a_get_whose_time_is_over_loses_nothing,
+        a_put_that_is_given_up_is_not_put,
+        a_queue_wakes_whoever_waits,
+        everything_can_be_awaited,
+        nobody_s_change_is_lost,
+        a_value_that_encodes_differently_each_time_is_changed,
+        proxies_are_values,
+        what_only_a_container_knew_goes_with_it,
+        what_does_not_encode_is_said,
+        types_are_looked_at_by_name,
+        workers_use_what_they_are_given,
+    ]
 }
 
-fn manager() -> Manager {
-    Manager::start().unwrap()
-}
-
-fn a_list_is_asked_everything() {
-    let manager = manager();
+fn a_list_is_asked_everything(place: Place) {
+    let manager = place.manager();
     let list = manager.list::<u32>().unwrap();
     assert!(list.is_empty().unwrap());
     assert_eq!(
@@ -111,8 +103,8 @@ fn a_list_is_asked_everything() {
     assert_eq!(manager.list_of([1u8, 2]).unwrap().to_vec().unwrap(), [1, 2]);
 }
 
-fn a_list_is_changed_here_and_put_back() {
-    let manager = manager();
+fn a_list_is_changed_here_and_put_back(place: Place) {
+    let manager = place.manager();
     let list = manager
         .list_of(["bb", "ccc", "a"].map(str::to_owned))
         .unwrap();
@@ -136,8 +128,8 @@ fn a_list_is_changed_here_and_put_back() {
     assert_eq!(list.to_vec().unwrap(), ["bb!", "a"]);
 }
 
-fn a_list_says_what_is_out_of_range() {
-    let manager = manager();
+fn a_list_says_what_is_out_of_range(place: Place) {
+    let manager = place.manager();
     let list = manager.list_of([1u8, 2]).unwrap();
     let is_out = |result: Result<(), ManagerError>, at| match result {
         Err(ManagerError::OutOfRange { index, len: 2 }) => assert_eq!(index, at),
@@ -157,8 +149,8 @@ fn a_list_says_what_is_out_of_range() {
     assert_eq!(list.to_vec().unwrap(), [1, 2]);
 }
 
-fn a_dictionary_is_asked_everything() {
-    let manager = manager();
+fn a_dictionary_is_asked_everything(place: Place) {
+    let manager = place.manager();
     let dict = manager.dict::<String, i32>().unwrap();
     let key = |key: &str| key.to_owned();
     assert_eq!(dict.insert(key("a"), 1).unwrap(), None);
@@ -207,8 +199,8 @@ fn a_dictionary_is_asked_everything() {
     assert_eq!(begun.items().unwrap(), [(1, 'c'), (2, 'b')]);
 }
 
-fn an_entry_is_filled_or_changed() {
-    let manager = manager();
+fn an_entry_is_filled_or_changed(place: Place) {
+    let manager = place.manager();
     let dict = manager.dict::<u8, Vec<u32>>().unwrap();
     assert_eq!(dict.entry(1).or_insert(vec![1]).unwrap(), [1]);
     assert_eq!(dict.entry(1).or_insert(vec![2]).unwrap(), [1]);
@@ -231,8 +223,8 @@ fn an_entry_is_filled_or_changed() {
     assert_eq!(dict.values().unwrap(), [vec![1, 7, 8], vec![], vec![3]]);
 }
 
-fn a_set_is_asked_everything() {
-    let manager = manager();
+fn a_set_is_asked_everything(place: Place) {
+    let manager = place.manager();
     let set = manager.set::<String>().unwrap();
     let text = |text: &str| text.to_owned();
     assert!(set.insert(text("a")).unwrap());
@@ -252,8 +244,8 @@ fn a_set_is_asked_everything() {
     assert_eq!(set.pop().unwrap(), None);
 }
 
-fn a_set_is_compared_with_another_one() {
-    let manager = manager();
+fn a_set_is_compared_with_another_one(place: Place) {
+    let manager = place.manager();
     let one = manager.set_of([1u8, 2, 3]).unwrap();
     let other = manager.set_of([3u8, 4]).unwrap();
     assert_eq!(one.union(&other).unwrap(), [1, 2, 3, 4]);
@@ -268,8 +260,8 @@ fn a_set_is_compared_with_another_one() {
     assert!(!block_on(one.is_superset_async(&other)).unwrap());
 }
 
-fn a_value_is_changed_in_every_way() {
-    let manager = manager();
+fn a_value_is_changed_in_every_way(place: Place) {
+    let manager = place.manager();
     let value = manager.value(10i64).unwrap();
     value.set(20).unwrap();
     assert_eq!(value.replace(30).unwrap(), 20);
@@ -292,8 +284,8 @@ fn a_value_is_changed_in_every_way() {
     assert_eq!(small.get().unwrap(), 260);
 }
 
-fn an_array_is_asked_everything() {
-    let manager = manager();
+fn an_array_is_asked_everything(place: Place) {
+    let manager = place.manager();
     let array = manager.array(vec![0u8; 4]).unwrap();
     array.set(0, 1).unwrap();
     assert_eq!(array.replace(1, 2).unwrap(), 0);
@@ -329,8 +321,8 @@ fn an_array_is_asked_everything() {
     assert_eq!(array.to_vec().unwrap(), [7; 4]);
 }
 
-fn a_namespace_keeps_values_of_any_type() {
-    let manager = manager();
+fn a_namespace_keeps_values_of_any_type(place: Place) {
+    let manager = place.manager();
     let space = manager.namespace().unwrap();
     let list = manager.list_of([1u8]).unwrap();
     space.set("count", &7u32).unwrap();
@@ -347,8 +339,8 @@ fn a_namespace_keeps_values_of_any_type() {
     assert!(!space.remove("count").unwrap());
 }
 
-fn a_queue_is_asked_everything() {
-    let manager = manager();
+fn a_queue_is_asked_everything(place: Place) {
+    let manager = place.manager();
     let queue = manager.bounded_queue::<String>(2).unwrap();
     let text = |text: &str| text.to_owned();
     assert_eq!(queue.capacity().unwrap(), Some(2));
@@ -381,8 +373,8 @@ fn a_queue_is_asked_everything() {
     assert_eq!(manager.queue::<u8>().unwrap().capacity().unwrap(), None);
 }
 
-fn a_get_whose_time_is_over_loses_nothing() {
-    let manager = manager();
+fn a_get_whose_time_is_over_loses_nothing(place: Place) {
+    let manager = place.manager();
     let queue = manager.queue::<u32>().unwrap();
     assert!(queue.get_timeout(SHORT).unwrap_err().is_empty());
     let producer = queue.clone();
@@ -409,8 +401,8 @@ fn a_get_whose_time_is_over_loses_nothing() {
     assert!(got.into_iter().eq(0..count));
 }
 
-fn a_put_that_is_given_up_is_not_put() {
-    let manager = manager();
+fn a_put_that_is_given_up_is_not_put(place: Place) {
+    let manager = place.manager();
     let queue = manager.bounded_queue::<u32>(1).unwrap();
     queue.put(1).unwrap();
     match queue.put_timeout(2, SHORT) {
@@ -436,8 +428,8 @@ impl<F: Future<Output = Result<(), PutError<u32>>>> WaitAfter for F {
     }
 }
 
-fn a_queue_wakes_whoever_waits() {
-    let manager = manager();
+fn a_queue_wakes_whoever_waits(place: Place) {
+    let manager = place.manager();
     let queue = manager.bounded_queue::<u32>(1).unwrap();
     let gets: Vec<_> = (0..20).map(|_| queue.get_async()).collect();
     let (one, other) = (queue.clone(), queue.clone());
@@ -460,8 +452,8 @@ fn a_queue_wakes_whoever_waits() {
     block_on(join).unwrap();
 }
 
-fn everything_can_be_awaited() {
-    let manager = manager();
+fn everything_can_be_awaited(place: Place) {
+    let manager = place.manager();
     block_on(async {
         let list = manager.list_async::<u32>().await?;
         list.push_async(2).await?;
@@ -513,10 +505,10 @@ fn everything_can_be_awaited() {
     .unwrap();
 }
 
-fn nobody_s_change_is_lost() {
+fn nobody_s_change_is_lost(place: Place) {
     const THREADS: u64 = 4;
     const TIMES: u64 = 50;
-    let manager = manager();
+    let manager = place.manager();
     let by_update = manager.value(0u64).unwrap();
     let by_add = manager.value(0u64).unwrap();
     let dict = manager.dict::<u8, u64>().unwrap();
@@ -559,16 +551,16 @@ fn nobody_s_change_is_lost() {
     assert_eq!(list.len().unwrap() as u64, all + 1);
 }
 
-fn a_value_that_encodes_differently_each_time_is_changed() {
-    let manager = manager();
+fn a_value_that_encodes_differently_each_time_is_changed(place: Place) {
+    let manager = place.manager();
     let map: HashMap<u32, u32> = (0..100).map(|n| (n, n)).collect();
     let value = manager.value(map).unwrap();
     value.update(|map| map.insert(100, 100)).unwrap();
     assert_eq!(value.get().unwrap().len(), 101);
 }
 
-fn proxies_are_values() {
-    let manager = manager();
+fn proxies_are_values(place: Place) {
+    let manager = place.manager();
     let dict = manager.dict::<String, ListProxy<u32>>().unwrap();
     let list = manager.list_of([1, 2]).unwrap();
     dict.insert("list".to_owned(), list.clone()).unwrap();
@@ -593,8 +585,8 @@ fn proxies_are_values() {
     assert_eq!(begun.get(0).unwrap().unwrap().get().unwrap(), 5);
 }
 
-fn what_only_a_container_knew_goes_with_it() {
-    let manager = manager();
+fn what_only_a_container_knew_goes_with_it(place: Place) {
+    let manager = place.manager();
     let before = manager.status().unwrap().objects;
     let list = manager.list::<ValueProxy<u8>>().unwrap();
     list.extend((0..10).map(|n| manager.value(n).unwrap()))
@@ -606,8 +598,8 @@ fn what_only_a_container_knew_goes_with_it() {
     assert_eq!(manager.status().unwrap().objects, before);
 }
 
-fn what_does_not_encode_is_said() {
-    let (one, other) = (manager(), manager());
+fn what_does_not_encode_is_said(place: Place) {
+    let (one, other) = (place.manager(), place.manager());
     let list = one.list::<ListProxy<u8>>().unwrap();
     let pushed = list.push(other.list().unwrap());
     assert!(
@@ -627,8 +619,8 @@ fn what_does_not_encode_is_said() {
     }
 }
 
-fn types_are_looked_at_by_name() {
-    let manager = manager();
+fn types_are_looked_at_by_name(place: Place) {
+    let manager = place.manager();
     let dict = manager.dict::<String, u64>().unwrap();
     manager.publish("counts", &dict).unwrap();
     let same: DictProxy<String, u64> = manager.get("counts").unwrap();
@@ -653,14 +645,11 @@ fn count(words: Vec<String>, counts: DictProxy<String, u64>, done: QueueProxy<us
     done.put(words.len()).unwrap();
 }
 
-fn workers_use_what_they_are_given() {
-    let manager = manager();
+fn workers_use_what_they_are_given(place: Place) {
+    let manager = place.manager();
     let counts = manager.dict::<String, u64>().unwrap();
     let done = manager.queue::<usize>().unwrap();
-    let pool = ProcessPoolExecutor::builder()
-        .max_workers(2)
-        .build()
-        .unwrap();
+    let pool = pool(2);
     let futures: Vec<_> = (0..8)
         .map(|n| {
             let words = vec!["all".to_owned(), format!("word {}", n % 2)];
