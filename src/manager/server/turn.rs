@@ -29,11 +29,14 @@ const FIRST: u64 = 2;
 /// When it is.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Something that was begun for an object has said this.
+type Said = (ObjectId, Box<dyn Any + Send>);
+
 /// What others say to the loop.
 pub(super) struct Shared {
     pub(super) poller: Poller,
     /// Until it is over: what comes later is dropped. It may have a pool in it, and a way to say more, which is this again.
-    said: Mutex<Option<Vec<(ObjectId, Box<dyn Any + Send>)>>>,
+    said: Mutex<Option<Vec<Said>>>,
     is_over: AtomicBool,
 }
 
