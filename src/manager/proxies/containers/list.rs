@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
+use super::elements::elements;
 use super::number::{Number, change, was};
 use super::{
     all, bounds, bytes, calls, create_with, length, maybe, pack_all, proxy, seen, sent, update,
@@ -43,6 +44,8 @@ proxy! {
     /// ```
     ListProxy<T>, List
 }
+
+elements!(ListProxy, ListOp, At);
 
 impl Manager {
     /// Makes an empty list.
@@ -136,20 +139,6 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
             Ok(self.remote.call(&ListOp::Last, maybe))
         }
 
-        /// Makes the value at an index another one.
-        fn set / set_async(&self, index: usize, value: T) -> () {
-            let packed = self.remote.pack(&value)?;
-            let set = ListOp::Set { index: index as u64, value: packed };
-            Ok(self.remote.call(&set, Ok))
-        }
-
-        /// Makes the value at an index another one, and returns the one that it was.
-        fn replace / replace_async(&self, index: usize, value: T) -> T {
-            let packed = self.remote.pack(&value)?;
-            let replace = ListOp::Replace { index: index as u64, value: packed };
-            Ok(self.remote.call(&replace, |was: Packed| unpack(&was)))
-        }
-
         /// How many values there are.
         fn len / len_async(&self) -> usize {
             Ok(self.remote.call(&ListOp::Len, length))
@@ -173,23 +162,6 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
         /// Turns their order around.
         fn reverse / reverse_async(&self) -> () {
             Ok(self.remote.call(&ListOp::Reverse, Ok))
-        }
-
-        /// Exchanges two of them.
-        fn swap / swap_async(&self, one: usize, other: usize) -> () {
-            let swap = ListOp::Swap { one: one as u64, other: other as u64 };
-            Ok(self.remote.call(&swap, Ok))
-        }
-
-        /// The values in a range, as they were at one moment.
-        fn range / range_async(&self, range: impl RangeBounds<usize>) -> Vec<T> {
-            let (start, end) = bounds(&range);
-            Ok(self.remote.call(&ListOp::Range { start, end }, all))
-        }
-
-        /// All values, as they were at one moment.
-        fn to_vec / to_vec_async(&self) -> Vec<T> {
-            Ok(self.range_async(..))
         }
 
         /// Puts values, as many as there may be, in the place of those in a range, which it returns.
@@ -222,55 +194,6 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
             let value = bytes(&self.remote, value)?;
             Ok(self.remote.call(&ListOp::Count { value }, length))
         }
-
-        /// Makes the value at an index another one if it is the expected one, and says whether it was.
-        fn compare_and_swap / compare_and_swap_async(&self, index: usize, expected: &T, value: &T) -> bool {
-            let expected = bytes(&self.remote, expected)?;
-            let value = self.remote.pack(value)?;
-            let index = index as u64;
-            Ok(self.remote.call(&ListOp::CompareAndSwap { index, expected, value }, Ok))
-        }
-    }
-
-    /// All values as they are now; what changes later is not seen.
-    ///
-    /// # Errors
-    ///
-    /// As [every call](ManagerError#what-every-call-can-say).
-    pub fn iter(&self) -> Result<std::vec::IntoIter<T>, ManagerError> {
-        Ok(self.to_vec()?.into_iter())
-    }
-
-    /// Changes the value at an index, in this process, and returns what `change` does. If somebody else has changed what is there meanwhile, that is
-    /// read, and `change` called once more, until it goes through. Two round trips for each try.
-    ///
-    /// # Errors
-    ///
-    /// [`ManagerError::OutOfRange`]; else as [every call](ManagerError#what-every-call-can-say).
-    pub fn update<R>(
-        &self,
-        index: usize,
-        change: impl FnMut(&mut T) -> R,
-    ) -> Result<R, ManagerError> {
-        update(
-            || self.read(index),
-            change,
-            |value, seen| self.put_back(index, value, seen),
-        )
-    }
-
-    /// [`update`](Self::update), awaited. Dropped before its end, it may have changed it.
-    pub async fn update_async<R>(
-        &self,
-        index: usize,
-        change: impl FnMut(&mut T) -> R,
-    ) -> Result<R, ManagerError> {
-        update_async(
-            || self.read(index),
-            change,
-            |value, seen| self.put_back(index, value, seen),
-        )
-        .await
     }
 
     /// Changes the whole list, in this process, and returns what `change` does. If somebody else has changed the list meanwhile, it is fetched, and
@@ -350,22 +273,6 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
         .await
     }
 
-    fn read(&self, index: usize) -> Calling<(T, ByteBuf)> {
-        let index = index as u64;
-        self.remote.call(&ListOp::At { index }, seen)
-    }
-
-    fn put_back(&self, index: usize, value: &T, expected: ByteBuf) -> Calling<bool> {
-        sent(|| {
-            let swap = ListOp::CompareAndSwap {
-                index: index as u64,
-                expected,
-                value: self.remote.pack(value)?,
-            };
-            Ok(self.remote.call(&swap, Ok))
-        })
-    }
-
     fn fetch(&self) -> Calling<(Vec<T>, u64)> {
         let read = |(version, values): (u64, Vec<Packed>)| Ok((all(values)?, version));
         self.remote.call(&ListOp::Snapshot, read)
@@ -420,25 +327,5 @@ impl<T: Serialize + DeserializeOwned + Ord + 'static> ListProxy<T> {
             |values, version| self.arrange(values, version),
         )
         .await
-    }
-}
-
-impl<T: Number> ListProxy<T> {
-    calls! {
-        /// Adds to a number, and returns what it was. [`ManagerError::Overflow`] if it gets too large.
-        fn fetch_add / fetch_add_async(&self, index: usize, n: T) -> T {
-            Ok(self.change(index, Arithmetic::Add, n))
-        }
-
-        /// Takes away from a number, and returns what it was. [`ManagerError::Overflow`] if it gets too small.
-        fn fetch_sub / fetch_sub_async(&self, index: usize, n: T) -> T {
-            Ok(self.change(index, Arithmetic::Sub, n))
-        }
-    }
-
-    fn change(&self, index: usize, arithmetic: Arithmetic, n: T) -> Calling<T> {
-        let change = change(arithmetic, n);
-        let index = index as u64;
-        self.remote.call(&ListOp::Change { index, change }, was)
     }
 }

@@ -5,6 +5,7 @@
 
 mod array;
 mod dict;
+mod elements;
 mod entry;
 mod list;
 mod members;
