@@ -60,7 +60,7 @@ impl<T> Calling<T> {
     }
 
     /// One that need not be sent.
-    #[allow(dead_code, reason = "proxies have it for what they know already")]
+    #[cfg(test)]
     pub(crate) fn done(value: T) -> Self {
         Self(Stage::Done(Ok(value)))
     }
@@ -96,7 +96,6 @@ impl<T> Calling<T> {
     }
 
     /// The same call, whose answer is made into something else. Within `make`, values are [unpacked](super::unpack).
-    #[allow(dead_code, reason = "for proxies that build on others")]
     pub(crate) fn map<U>(
         self,
         make: impl FnOnce(T) -> Result<U, ManagerError> + Send + 'static,

@@ -72,7 +72,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ArrayProxy<T> {
 
         /// Whether it has none.
         fn is_empty / is_empty_async(&self) -> bool {
-            Ok(self.remote.call(&ArrayOp::Len, |len: u64| Ok(len == 0)))
+            Ok(self.len_async().map(|len| Ok(len == 0)))
         }
 
         /// The value at an index.

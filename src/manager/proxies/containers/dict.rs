@@ -161,7 +161,7 @@ where
 
         /// Whether there are none.
         fn is_empty / is_empty_async(&self) -> bool {
-            Ok(self.remote.call(&DictOp::Len, |len: u64| Ok(len == 0)))
+            Ok(self.len_async().map(|len| Ok(len == 0)))
         }
 
         /// Removes all entries.

@@ -146,7 +146,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
 
         /// Whether there are none.
         fn is_empty / is_empty_async(&self) -> bool {
-            Ok(self.remote.call(&ListOp::Len, |len: u64| Ok(len == 0)))
+            Ok(self.len_async().map(|len| Ok(len == 0)))
         }
 
         /// Removes all values.
@@ -179,8 +179,7 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
 
         /// Whether there is such a value.
         fn contains / contains_async(&self, value: &T) -> bool {
-            let value = bytes(&self.remote, value)?;
-            Ok(self.remote.call(&ListOp::Find { value }, |at: Option<u64>| Ok(at.is_some())))
+            Ok(self.index_of_async(value).map(|at| Ok(at.is_some())))
         }
 
         /// The index of the first such value, if there is one.

@@ -206,7 +206,7 @@ impl<T: Serialize + DeserializeOwned + 'static> SetProxy<T> {
 
         /// Whether there are none.
         fn is_empty / is_empty_async(&self) -> bool {
-            Ok(self.remote.call(&SetOp::Len, |len: u64| Ok(len == 0)))
+            Ok(self.len_async().map(|len| Ok(len == 0)))
         }
 
         /// Removes all values.
