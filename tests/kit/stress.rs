@@ -14,6 +14,7 @@ use procession::{Process, ProcessError, Queue};
 use serde::{Deserialize, Serialize};
 
 use super::has_here;
+use super::support::stress::{self, Came, Item, item, random};
 use super::support::{self, Case, awaiting};
 
 /// How long it goes on.
@@ -27,18 +28,6 @@ const SHORT: Duration = Duration::from_millis(1);
 pub(crate) fn tests() -> Vec<Case> {
     let limit = Duration::from_secs(120);
     vec![Case::new("killed_at_random_at_everything", killed_at_random).limit(limit)]
-}
-
-/// Who made it, its number, and bytes that depend on both.
-type Item = (u64, u64, Vec<u8>);
-
-fn item(who: u64, number: u64) -> Item {
-    let len = match number % 40 {
-        0 => 70_000,
-        9 => 3_000,
-        _ => number * 31 % 500,
-    };
-    (who, number, vec![(who * 7 + number) as u8; len as usize])
 }
 
 /// What they all have.
@@ -163,13 +152,6 @@ impl Common {
     }
 }
 
-fn random(state: &mut u64) -> u64 {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    *state >> 33
-}
-
 /// Does this and that until it is over. How many items it has put, and sent.
 #[procession::task]
 fn labour(common: Common, who: u64, seed: u64) -> (u64, u64) {
@@ -191,30 +173,6 @@ fn labour(common: Common, who: u64, seed: u64) -> (u64, u64) {
         }
     }
     (put, sent)
-}
-
-/// The numbers that came of each.
-#[derive(Default)]
-struct Came(BTreeMap<u64, Vec<u64>>);
-
-impl Came {
-    fn note(&mut self, came: Item) {
-        assert!(came == item(came.0, came.1), "torn");
-        self.0.entry(came.0).or_default().push(came.1);
-    }
-
-    /// How many are missing, of those of `who` that are known to have been put; none came twice.
-    fn missing(&self, who: u64, known: Option<u64>) -> u64 {
-        let mut numbers = self.0.get(&who).cloned().unwrap_or_default();
-        numbers.sort_unstable();
-        assert!(
-            numbers.is_sorted_by(|a, b| a < b),
-            "something of {who} came twice"
-        );
-        let behind = numbers.last().map_or(0, |last| last + 1);
-        assert!(known.is_none_or(|known| behind <= known));
-        known.unwrap_or(behind) - numbers.len() as u64
-    }
 }
 
 fn start(common: &Common, who: &mut u64, seed: u64) -> (u64, Process<(u64, u64)>) {
@@ -242,11 +200,7 @@ fn take(common: &Common, receiver: &Receiver<Item>, came: &mut [Came; 2], moment
 }
 
 fn killed_at_random() {
-    let seed = std::env::var("PROCESSION_STRESS_SEED").map_or_else(
-        |_| u64::from(std::process::id()) * 7919 % 1_000_000,
-        |seed| seed.parse().expect("a number"),
-    );
-    eprintln!("PROCESSION_STRESS_SEED={seed}");
+    let seed = stress::seed();
     let before = has_here();
     let (common, receiver) = Common::new();
     let (mut state, mut next, mut killed) = (seed, 0, 0);
@@ -315,9 +269,7 @@ fn killed_at_random() {
         let sent = known.get(&who).map(|(_, sent)| *sent);
         assert_eq!(came[1].missing(who, sent), 0, "sent by {who}");
     }
-    let items = came
-        .each_ref()
-        .map(|came| came.0.values().map(Vec::len).sum::<usize>());
+    let items = came.each_ref().map(Came::len);
     eprintln!(
         "{killed} killed; {} items and {} messages came, {lost} were lost, and {lost_permits} permits",
         items[0], items[1]

@@ -14,6 +14,7 @@ use procession::{Failure, Process, ProcessError};
 use serde::{Deserialize, Serialize};
 
 use super::place::There;
+use super::support::stress::{self, Came, Item, item, random};
 use super::support::{self, awaiting, until};
 use super::{On, Place, Test, let_travel, tests};
 
@@ -31,18 +32,6 @@ pub(crate) fn tests() -> Vec<Test> {
         test.limit = Duration::from_secs(120);
     }
     tests
-}
-
-/// Who made it, its number, and bytes that depend on both.
-type Item = (u64, u64, Vec<u8>);
-
-fn item(who: u64, number: u64) -> Item {
-    let len = match number % 40 {
-        0 => 70_000,
-        9 => 3_000,
-        _ => number * 31 % 500,
-    };
-    (who, number, vec![(who * 7 + number) as u8; len as usize])
 }
 
 /// What they all have.
@@ -178,13 +167,6 @@ impl Common {
     }
 }
 
-fn random(state: &mut u64) -> u64 {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    *state >> 33
-}
-
 /// Does this and that until it is over. How many items it has put.
 #[procession::task]
 fn labour(common: Common, who: u64, seed: u64) -> Done<u64> {
@@ -205,45 +187,20 @@ fn labour(common: Common, who: u64, seed: u64) -> Done<u64> {
     Ok(put)
 }
 
-/// The numbers that came of each.
-#[derive(Default)]
-struct Came(BTreeMap<u64, Vec<u64>>);
-
-impl Came {
-    fn note(&mut self, came: Item) {
-        assert!(came == item(came.0, came.1), "torn");
-        self.0.entry(came.0).or_default().push(came.1);
-    }
-
-    /// How many are missing, of those of `who` that are known to have been put; none came twice.
-    fn missing(&self, who: u64, known: Option<u64>) -> u64 {
-        let mut numbers = self.0.get(&who).cloned().unwrap_or_default();
-        numbers.sort_unstable();
-        assert!(
-            numbers.is_sorted_by(|a, b| a < b),
-            "something of {who} came twice"
-        );
-        let behind = numbers.last().map_or(0, |last| last + 1);
-        assert!(known.is_none_or(|known| behind <= known));
-        known.unwrap_or(behind) - numbers.len() as u64
-    }
-
-    /// Takes what there is, for so long.
-    fn take(&mut self, common: &Common, moment: Duration) {
-        let end = Instant::now() + moment;
-        loop {
-            match common.to.get_timeout(SHORT) {
-                Ok(item) => self.note(item),
-                Err(GetError::Empty) => {}
-                Err(error) => panic!("{error:?}"),
-            }
-            if Instant::now() >= end {
-                return;
-            }
+/// Takes what there is, for so long.
+fn take(came: &mut Came, common: &Common, moment: Duration) {
+    let end = Instant::now() + moment;
+    loop {
+        match common.to.get_timeout(SHORT) {
+            Ok(item) => came.note(item),
+            Err(GetError::Empty) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        if Instant::now() >= end {
+            return;
         }
     }
 }
-
 fn start(common: &Common, who: &mut u64, seed: u64) -> (u64, Process<Done<u64>>) {
     let process = Process::spawn(labour, (common.clone(), *who, seed)).unwrap();
     *who += 1;
@@ -251,11 +208,7 @@ fn start(common: &Common, who: &mut u64, seed: u64) -> (u64, Process<Done<u64>>)
 }
 
 fn clients_are_killed_at_random(place: Place) {
-    let seed = std::env::var("PROCESSION_STRESS_SEED").map_or_else(
-        |_| u64::from(std::process::id()) * 7919 % 1_000_000,
-        |seed| seed.parse().expect("a number"),
-    );
-    eprintln!("PROCESSION_STRESS_SEED={seed}");
+    let seed = stress::seed();
     let manager = place.manager();
     let_travel(&manager);
     let before = manager.status().unwrap();
@@ -269,14 +222,14 @@ fn clients_are_killed_at_random(place: Place) {
     while begun.elapsed() < TIME {
         let moment = Duration::from_micros(random(&mut state) % 40_000);
         awaiting("what they make");
-        came.take(&common, moment);
+        take(&mut came, &common, moment);
         let at = random(&mut state) as usize % CLIENTS;
         let (_, client) = &clients[at];
         if random(&mut state).is_multiple_of(4) {
             // The others go on beside one that is stopped, unless it has something that they need.
             support::signal(client.pid(), libc::SIGSTOP);
             let moment = Duration::from_micros(random(&mut state) % 10_000);
-            came.take(&common, moment);
+            take(&mut came, &common, moment);
         }
         support::signal(client.pid(), libc::SIGKILL);
         awaiting("the end of one that was killed");
@@ -296,7 +249,7 @@ fn clients_are_killed_at_random(place: Place) {
     for (who, client) in clients {
         awaiting("the end of one that goes by itself");
         while !client.wait_timeout(Duration::ZERO) {
-            came.take(&common, SHORT);
+            take(&mut came, &common, SHORT);
         }
         known.insert(who, client.join().unwrap().unwrap());
     }
@@ -305,7 +258,7 @@ fn clients_are_killed_at_random(place: Place) {
         common.carry().unwrap();
     }
     while !common.to.is_empty().unwrap() {
-        came.take(&common, Duration::ZERO);
+        take(&mut came, &common, Duration::ZERO);
     }
     // Everything is usable, and whole.
     until("all permits to be given back", || {
@@ -325,7 +278,7 @@ fn clients_are_killed_at_random(place: Place) {
     let lost: u64 = (0..next)
         .map(|who| came.missing(who, known.get(&who).copied()))
         .sum();
-    let items = came.0.values().map(Vec::len).sum::<usize>();
+    let items = came.len();
     eprintln!("{killed} killed; {items} items came, {lost} were lost");
     assert!(lost <= killed);
     assert!(items > 0);

@@ -24,6 +24,7 @@
 mod census;
 mod crash;
 mod files;
+pub(crate) mod stress;
 mod stuck;
 mod terminal;
 mod watchdog;
