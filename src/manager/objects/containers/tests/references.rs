@@ -2,6 +2,7 @@ use super::*;
 use crate::manager::objects::containers::{
     ArrayOp, DictOp, Got, ListOp, NamespaceOp, QueueOp, SetOp, ValueOp,
 };
+use crate::manager::store::Caller;
 use crate::manager::store::testing::packed_with;
 
 /// A container, and an object that is known by nothing but what a value in the container refers to.
@@ -92,8 +93,8 @@ fn a_set_keeps_what_its_values_refer_to() {
     set.goes();
 }
 
-#[test]
-fn a_queue_keeps_what_its_items_refer_to_also_of_those_who_wait_to_put() {
+/// A queue that is full, and a call that waits to put what is kept.
+fn full_queue() -> (Keeping, Caller) {
     let mut queue = Keeping::new(Kind::Queue, &Some(1u64));
     let put = |value| QueueOp::Put { value, wait: true };
     let first = put(packed(&1));
@@ -106,6 +107,12 @@ fn a_queue_keeps_what_its_items_refer_to_also_of_those_who_wait_to_put() {
         .one
         .bench
         .begin(queue.one.session, queue.one.object, &second);
+    (queue, waits)
+}
+
+#[test]
+fn a_queue_keeps_what_its_items_refer_to_also_of_those_who_wait_to_put() {
+    let (mut queue, waits) = full_queue();
     assert!(queue.one.bench.waits(waits));
     queue.is_kept();
     for _ in 0..2 {
@@ -120,18 +127,7 @@ fn a_queue_keeps_what_its_items_refer_to_also_of_those_who_wait_to_put() {
 
 #[test]
 fn a_put_that_is_cancelled_lets_go_of_what_its_item_refers_to() {
-    let mut queue = Keeping::new(Kind::Queue, &Some(1u64));
-    let put = |value| QueueOp::Put { value, wait: true };
-    let first = put(packed(&1));
-    queue
-        .one
-        .bench
-        .begin(queue.one.session, queue.one.object, &first);
-    let second = put(queue.kept.clone());
-    let waits = queue
-        .one
-        .bench
-        .begin(queue.one.session, queue.one.object, &second);
+    let (mut queue, waits) = full_queue();
     queue.is_kept();
     queue.one.bench.cancel(waits);
     queue.goes();
