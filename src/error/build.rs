@@ -190,6 +190,32 @@ fn quote(last_words: Option<&str>) -> String {
     })
 }
 
+impl BuildError {
+    /// Refuses a parameter.
+    pub(crate) fn refuse<T>(
+        parameter: &'static str,
+        must_be: &'static str,
+        value: impl ToString,
+    ) -> Result<T, Self> {
+        Err(Self::Parameter {
+            parameter,
+            must_be,
+            value: value.to_string(),
+        })
+    }
+
+    /// Refuses a count of zero.
+    pub(crate) fn refuse_zero<N: Default + PartialEq>(
+        parameter: &'static str,
+        count: Option<N>,
+    ) -> Result<Option<N>, Self> {
+        match count {
+            Some(zero) if zero == N::default() => Self::refuse(parameter, "at least 1", 0),
+            _ => Ok(count),
+        }
+    }
+}
+
 impl fmt::Debug for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         explain(self, f)

@@ -134,13 +134,7 @@ impl ThreadPoolExecutor {
     /// ```
     pub fn with_limits(max_workers: usize, max_pending: usize) -> Result<Self, BuildError> {
         for (parameter, value) in [("max_workers", max_workers), ("max_pending", max_pending)] {
-            if value == 0 {
-                return Err(BuildError::Parameter {
-                    parameter,
-                    must_be: "at least 1",
-                    value: "0".into(),
-                });
-            }
+            BuildError::refuse_zero(parameter, Some(value))?;
         }
         let threads = Arc::new_cyclic(|this: &Weak<Threads>| Threads {
             state: Mutex::new(State {

@@ -403,27 +403,18 @@ impl ProcessBuilder {
     /// Refuses what no process can be given.
     fn check(&self, max_frame: u64) -> Result<(), BuildError> {
         if max_frame < LEAST_MAX_FRAME {
-            return Err(BuildError::Parameter {
-                parameter: "max_frame",
-                must_be: "at least 4096 bytes",
-                value: max_frame.to_string(),
-            });
+            return BuildError::refuse("max_frame", "at least 4096 bytes", max_frame);
         }
-        if self.name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
-            return Err(BuildError::Parameter {
-                parameter: "name",
-                must_be: "at most 255 bytes long",
-                value: format!("{} bytes", self.name.as_ref().map_or(0, String::len)),
-            });
+        let name = self.name.as_ref().map_or(0, String::len);
+        if name > MAX_NAME {
+            return BuildError::refuse("name", "at most 255 bytes long", format!("{name} bytes"));
         }
         let directory = self.allowance.directory.as_ref();
         let directory = directory.map_or(&[][..], |path| path.as_bytes());
         if directory.len() > MAX_DIRECTORY || directory.contains(&0) {
-            return Err(BuildError::Parameter {
-                parameter: "current_dir",
-                must_be: "a path of at most 4096 bytes without a zero byte",
-                value: format!("{} bytes", directory.len()),
-            });
+            let must_be = "a path of at most 4096 bytes without a zero byte";
+            let value = format!("{} bytes", directory.len());
+            return BuildError::refuse("current_dir", must_be, value);
         }
         worker::check_environment(&self.environment)
     }

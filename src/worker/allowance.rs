@@ -33,20 +33,20 @@ pub(crate) struct Allowance {
 impl Allowance {
     /// The same as a worker is told, checked.
     pub(crate) fn limits(&self) -> Result<Limits, BuildError> {
-        positive("address_space", self.address_space)?;
-        positive("open_files", self.open_files)?;
+        BuildError::refuse_zero("address_space", self.address_space)?;
+        BuildError::refuse_zero("open_files", self.open_files)?;
         if self.cpu_time == Some(Duration::ZERO) {
-            return refuse("cpu_time", "longer than zero", "0 s");
+            return BuildError::refuse("cpu_time", "longer than zero", "0 s");
         }
         if let Some(niceness @ (..-20 | 20..)) = self.niceness {
-            return refuse("nice", "from -20 to 19", niceness);
+            return BuildError::refuse("nice", "from -20 to 19", niceness);
         }
         let directory = self.directory.clone().map(OsString::into_vec);
         if let Some(directory) = &directory
             && (directory.is_empty() || directory.contains(&0) || directory.len() > MAX_DIRECTORY)
         {
             let value = String::from_utf8_lossy(directory).into_owned();
-            return refuse(
+            return BuildError::refuse(
                 "current_dir",
                 "the path of a directory",
                 format!("{value:?}"),
@@ -61,12 +61,12 @@ impl Allowance {
         let mut cpus = Vec::new();
         if let Some(chosen) = &self.cpus {
             if chosen.is_empty() {
-                return refuse("cpu_affinity", "at least one CPU", "none");
+                return BuildError::refuse("cpu_affinity", "at least one CPU", "none");
             }
             for &cpu in chosen {
                 match u32::try_from(cpu) {
                     Ok(cpu) if cpu < 1024 => cpus.push(cpu),
-                    _ => return refuse("cpu_affinity", "CPUs from 0 to 1023", cpu),
+                    _ => return BuildError::refuse("cpu_affinity", "CPUs from 0 to 1023", cpu),
                 }
             }
         }
@@ -99,7 +99,7 @@ impl KeptFds {
     /// All of them, if the system had room for duplicates, and a message has.
     pub(crate) fn take(self) -> Result<Vec<(RawFd, Arc<OwnedFd>)>, BuildError> {
         if self.0.len() > MAX_KEPT {
-            return refuse("keep_fd", "at most 200 descriptors", self.0.len());
+            return BuildError::refuse("keep_fd", "at most 200 descriptors", self.0.len());
         }
         let system = |source| BuildError::System {
             what: "a duplicate of a kept descriptor",
@@ -109,23 +109,4 @@ impl KeptFds {
         kept.map(|(number, fd)| Ok((number, fd.map_err(system)?)))
             .collect()
     }
-}
-
-fn positive(parameter: &'static str, value: Option<u64>) -> Result<(), BuildError> {
-    match value {
-        Some(0) => refuse(parameter, "at least 1", 0),
-        _ => Ok(()),
-    }
-}
-
-fn refuse<T>(
-    parameter: &'static str,
-    must_be: &'static str,
-    value: impl ToString,
-) -> Result<T, BuildError> {
-    Err(BuildError::Parameter {
-        parameter,
-        must_be,
-        value: value.to_string(),
-    })
 }

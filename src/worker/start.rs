@@ -245,13 +245,7 @@ pub(crate) fn program_at(path: Option<PathBuf>) -> Result<Program, BuildError> {
 
 /// Refuses an environment that no process can be given.
 pub(crate) fn check_environment(environment: &Environment) -> Result<(), BuildError> {
-    let refuse = |must_be, value| {
-        Err(BuildError::Parameter {
-            parameter: "env",
-            must_be,
-            value,
-        })
-    };
+    let refuse = |must_be, value: String| BuildError::refuse("env", must_be, value);
     let is_name = |name: &[u8]| !name.is_empty() && !name.iter().any(|b| matches!(b, 0 | b'='));
     let mut names = environment.changes.iter().map(|(name, _)| name);
     if let Some(name) = names.find(|name| !is_name(name.as_encoded_bytes())) {

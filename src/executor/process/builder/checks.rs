@@ -16,29 +16,16 @@ pub(super) const MAX_WORKERS: usize = 4096;
 /// `max_frame` may not be so small that an error message does not fit.
 const MIN_FRAME: u64 = 4096;
 
-/// Refuses a parameter.
-pub(super) fn refuse<T>(
-    parameter: &'static str,
-    must_be: &'static str,
-    value: impl ToString,
-) -> Result<T, BuildError> {
-    Err(BuildError::Parameter {
-        parameter,
-        must_be,
-        value: value.to_string(),
-    })
-}
-
 /// Refuses bounds for the number of workers that cannot be.
 pub(in crate::executor::process) fn check_workers(
     min_workers: usize,
     max_workers: usize,
 ) -> Result<(), BuildError> {
     if max_workers == 0 || max_workers > MAX_WORKERS {
-        return refuse("max_workers", "from 1 to 4096", max_workers);
+        return BuildError::refuse("max_workers", "from 1 to 4096", max_workers);
     }
     if min_workers > max_workers {
-        return refuse(
+        return BuildError::refuse(
             "min_workers",
             "no more than `max_workers`",
             format!("{min_workers} with {max_workers}"),
@@ -63,7 +50,10 @@ impl ProcessPoolExecutorBuilder {
             max_workers,
             idle_timeout_ns: limit("idle_timeout", self.idle_timeout)?,
             recycling: Recycling {
-                max_tasks: positive("max_tasks_per_child", self.max_tasks_per_child)?,
+                max_tasks: BuildError::refuse_zero(
+                    "max_tasks_per_child",
+                    self.max_tasks_per_child,
+                )?,
                 max_resident_kib: kib("max_memory_per_child", self.max_memory_per_child)?,
                 max_growth_kib: kib("max_growth_per_child", self.max_growth_per_child)?,
                 max_age_ns: limit("max_age_per_child", self.max_age_per_child)?,
@@ -85,10 +75,14 @@ impl ProcessPoolExecutorBuilder {
     /// Everything else.
     pub(super) fn check(&self) -> Result<(), BuildError> {
         if self.max_pending == 0 {
-            return refuse("max_pending", "at least 1", 0);
+            return BuildError::refuse("max_pending", "at least 1", 0);
         }
         if self.max_frame < MIN_FRAME || self.max_frame > isize::MAX as u64 {
-            return refuse("max_frame", "from 4096 to isize::MAX bytes", self.max_frame);
+            return BuildError::refuse(
+                "max_frame",
+                "from 4096 to isize::MAX bytes",
+                self.max_frame,
+            );
         }
         limit("timeout", self.timeout)?;
         limit("deadline", self.deadline)?;
@@ -97,14 +91,16 @@ impl ProcessPoolExecutorBuilder {
         limit("exit_grace", Some(self.exit_grace))?;
         if !sys::can_be_handled(self.terminate_signal) {
             let must_be = "from 1 to 31, and neither SIGKILL (9) nor SIGSTOP (19)";
-            return refuse("terminate_signal", must_be, self.terminate_signal);
+            return BuildError::refuse("terminate_signal", must_be, self.terminate_signal);
         }
         worker::check_environment(&self.environment)?;
         match (&self.on_output, self.is_captured()) {
-            (None, true) => refuse("on_output", "set where a stream is captured", "nothing"),
+            (None, true) => {
+                BuildError::refuse("on_output", "set where a stream is captured", "nothing")
+            }
             (Some(_), false) => {
                 let must_be = "left alone where neither `stdout` nor `stderr` is captured";
-                refuse("on_output", must_be, "set")
+                BuildError::refuse("on_output", must_be, "set")
             }
             _ => Ok(()),
         }
@@ -118,23 +114,12 @@ fn nanoseconds(time: Duration) -> u64 {
 /// A limit of time: zero is refused.
 fn limit(parameter: &'static str, time: Option<Duration>) -> Result<Option<u64>, BuildError> {
     match time {
-        Some(Duration::ZERO) => refuse(parameter, "longer than zero", "0 s"),
+        Some(Duration::ZERO) => BuildError::refuse(parameter, "longer than zero", "0 s"),
         _ => Ok(time.map(nanoseconds)),
-    }
-}
-
-/// A limit of a count: zero is refused.
-fn positive<N: Default + PartialEq + Copy>(
-    parameter: &'static str,
-    count: Option<N>,
-) -> Result<Option<N>, BuildError> {
-    match count {
-        Some(zero) if zero == N::default() => refuse(parameter, "at least 1", 0),
-        _ => Ok(count),
     }
 }
 
 /// A limit of memory, in bytes: what is less than a KiB, or no whole number of them, is rounded up.
 fn kib(parameter: &'static str, bytes: Option<u64>) -> Result<Option<u64>, BuildError> {
-    Ok(positive(parameter, bytes)?.map(|bytes| bytes.div_ceil(1024)))
+    Ok(BuildError::refuse_zero(parameter, bytes)?.map(|bytes| bytes.div_ceil(1024)))
 }
