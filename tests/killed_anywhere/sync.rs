@@ -1,5 +1,6 @@
 //! What is done with locks and what is like them.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -86,12 +87,21 @@ pub(crate) fn notify(at: u64) -> End {
             .or_else(|error| error.into_guard().ok_or("broken"))
             .unwrap()
     };
+    let has_the_lock = AtomicBool::new(false);
     beside(
         || {
-            let waited = condition.wait(locked());
+            let guard = locked();
+            has_the_lock.store(true, Relaxed);
+            let waited = condition.wait(guard);
             drop(waited.or_else(|error| error.into_guard().ok_or("broken")));
         },
         || {
+            // Once the lock can be had again, that one waits, and a notification is for it. (That a thread sleeps more than before may be
+            // another one, the watchdog's.)
+            while !has_the_lock.load(Relaxed) {
+                thread::yield_now();
+            }
+            drop(locked());
             let notify = || condition.notify_one(&lock.lock().unwrap()).unwrap();
             let end = killed_at(at, notify, None);
             if matches!(end, End::Killed(_)) {
