@@ -1,12 +1,11 @@
 //! Why an executor did not start, or not end in time.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{EndOfWorker, SubmitError, explain};
+use super::{EndOfWorker, SubmitError, explained};
 
 /// The executor could not be started, or broke later because its workers could not be.
 ///
@@ -216,11 +215,7 @@ impl BuildError {
     }
 }
 
-impl fmt::Debug for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        explain(self, f)
-    }
-}
+explained!(BuildError, ShutdownError);
 
 /// The deadline of a shutdown passed before everything had ended.
 ///
@@ -245,7 +240,7 @@ impl fmt::Debug for BuildError {
 ///     Ok(())
 /// }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the deadline of the shutdown passed with {unfinished} of its tasks not ended")]
 #[non_exhaustive]
 pub struct ShutdownError {

@@ -5,7 +5,7 @@
 //! * [`SpawnError`], [`ProcessError`]: a process was not started; has no result.
 //! * [`TaskError`]: what a future can say instead of a value.
 //!
-//! Their `{:?}` is the message with its causes.
+//! Their `{:?}`, and that of the errors of all other modules, is the message with its causes.
 
 mod build;
 mod process;
@@ -35,3 +35,15 @@ pub(crate) fn explain(
     }
     Ok(())
 }
+
+/// Has `{:?}` of these errors print that.
+macro_rules! explained {
+    ($($error:ty),+ $(,)?) => {$(
+        impl std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                $crate::error::explain(self, f)
+            }
+        }
+    )+};
+}
+pub(crate) use explained;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::{BuildError, EndOfWorker, Panic, SubmitError, TaskError, explain};
+use super::{BuildError, EndOfWorker, Panic, SubmitError, TaskError, explain, explained};
 
 /// A [`Process`](crate::Process) could not be started. Nothing was run.
 ///
@@ -29,11 +29,7 @@ pub enum SpawnError {
     Start(BuildError),
 }
 
-impl fmt::Debug for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        explain(self, f)
-    }
-}
+explained!(SpawnError);
 
 /// What [`Process::join`](crate::Process::join) says where there is no result.
 ///

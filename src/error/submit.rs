@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::explain;
+use super::explained;
 
 /// A call was refused. Nothing ran, and nothing is pending.
 ///
@@ -145,11 +145,7 @@ impl SubmitError {
     }
 }
 
-impl fmt::Debug for SubmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        explain(self, f)
-    }
-}
+explained!(SubmitError);
 
 /// [`SubmitError`], and the arguments that were refused.
 ///

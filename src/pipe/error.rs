@@ -1,10 +1,9 @@
 //! What sending and receiving can say.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::error::explain;
+use crate::error::explained;
 
 /// Nothing was received.
 ///
@@ -141,17 +140,7 @@ pub enum SendError {
     System(#[source] Arc<io::Error>),
 }
 
-impl fmt::Debug for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        explain(self, f)
-    }
-}
-
-impl fmt::Debug for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        explain(self, f)
-    }
-}
+explained!(RecvError, SendError);
 
 impl From<io::Error> for RecvError {
     fn from(error: io::Error) -> Self {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::transfer::Tried;
+use crate::error::explained;
 use crate::sync::WaitError;
 use crate::sys::MutexError;
 
@@ -128,7 +129,7 @@ impl<T> std::error::Error for PutError<T> {
 }
 
 /// Why there is no item of a queue.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {
     /// There was none: at once where it was only tried, or until the time was over.
@@ -141,10 +142,10 @@ pub enum GetError {
     #[error("an item of the queue cannot be decoded: {0}")]
     Undecodable(String),
     /// The memory of the queue has been overwritten. It is of no use any more.
-    #[error("the memory of the queue has been overwritten")]
+    #[error("{CORRUPT}")]
     Corrupt,
     /// The system refused memory for the item, which is still in the queue.
-    #[error("the system refused memory for an item of the queue")]
+    #[error("{SYSTEM}")]
     System(#[source] io::Error),
 }
 
@@ -161,16 +162,18 @@ impl GetError {
 }
 
 /// Why an item was not counted as done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskDoneError {
     /// Every item that has been put has been counted already. Nothing has changed.
     #[error("`task_done` was called more often than items were put into the queue")]
     TooOften,
     /// The memory of the queue has been overwritten. It is of no use any more.
-    #[error("the memory of the queue has been overwritten")]
+    #[error("{CORRUPT}")]
     Corrupt,
 }
+
+explained!(GetError, TaskDoneError);
 
 const CORRUPT: &str = "the memory of the queue has been overwritten";
 const SYSTEM: &str = "the system refused memory for an item of the queue";

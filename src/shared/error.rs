@@ -2,10 +2,11 @@
 
 use std::io;
 
+use crate::error::explained;
 use crate::sys;
 
 /// A place that is not within the array or the memory. Nothing has been read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{count} at {start} are not within {len}")]
 #[non_exhaustive]
 pub struct OutOfRange {
@@ -18,7 +19,7 @@ pub struct OutOfRange {
 }
 
 /// Why there is no such shared memory, or why it could not be read or written.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SharedMemoryError {
     /// Somebody uses that name.
@@ -68,6 +69,8 @@ pub enum SharedMemoryError {
     #[error("the system refused it")]
     System(#[source] io::Error),
 }
+
+explained!(OutOfRange, SharedMemoryError);
 
 impl From<OutOfRange> for SharedMemoryError {
     fn from(error: OutOfRange) -> Self {

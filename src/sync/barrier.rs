@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::waiting::Inside;
 use super::{Room, WaitError};
+use crate::error::explained;
 use crate::sys::{Deadline, Header, futex_wake_all};
 
 const STATE: usize = 0;
@@ -73,7 +74,7 @@ impl BarrierWaitResult {
 }
 
 /// Why a party has not passed a [`Barrier`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BarrierError {
     /// The barrier was broken by somebody else, or has been reset, while this one waited; or it was broken already.
@@ -86,6 +87,8 @@ pub enum BarrierError {
     #[error("the memory of the barrier has been overwritten")]
     Overwritten,
 }
+
+explained!(BarrierError);
 
 impl Barrier {
     /// One for so many parties, at least one.

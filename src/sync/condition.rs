@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Lock, LockError, LockGuard, Room};
+use crate::error::explained;
 use crate::sys::{Deadline, Header};
 
 const TICKETS: usize = 0;
@@ -69,9 +70,11 @@ pub struct Condition {
 }
 
 /// The guard is one of another lock than that of the [`Condition`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the guard is not one of the condition's lock")]
 pub struct WrongLock;
+
+explained!(WrongLock);
 
 impl Condition {
     /// One that belongs to this lock.

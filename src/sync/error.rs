@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::explained;
 use crate::sys::MutexError;
 
 /// Why there is no guard of a lock, or what is to be known of it.
@@ -91,7 +92,7 @@ impl<G> fmt::Debug for LockError<G> {
 impl<G> std::error::Error for LockError<G> {}
 
 /// Why a wait for something that has no owner came to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
     /// It did not come before the time was over.
@@ -104,6 +105,8 @@ pub enum WaitError {
     #[error("its memory has been overwritten")]
     Broken,
 }
+
+explained!(WaitError);
 
 impl From<MutexError> for WaitError {
     fn from(error: MutexError) -> Self {

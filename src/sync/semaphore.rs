@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Room, WaitError};
+use crate::error::explained;
 use crate::sys::Deadline;
 
 const COUNT: usize = 0;
@@ -149,7 +150,7 @@ semaphore!(Semaphore, "Semaphore", |_| u64::MAX);
 semaphore!(BoundedSemaphore, "BoundedSemaphore", |permits| permits);
 
 /// Why a permit was not released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
     /// There are as many permits as there may be. Nothing has changed.
@@ -159,6 +160,8 @@ pub enum ReleaseError {
     #[error("the memory of the semaphore has been overwritten")]
     Broken,
 }
+
+explained!(ReleaseError);
 
 /// A permit of a semaphore; released on drop, by whatever thread.
 #[must_use = "the permit is released when this is dropped; `forget` keeps it"]

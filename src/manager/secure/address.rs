@@ -2,11 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::explained;
 
 /// The longest path of a Unix socket, and the longest abstract name, in bytes: what the system's `sun_path` has room for.
 const MAX_PATH: usize = 107;
@@ -44,7 +47,7 @@ pub enum Address {
 }
 
 /// Why a text, or an [`Address`], is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{address:?} is no address: {reason}")]
 pub struct AddressError {
     address: String,
@@ -102,6 +105,8 @@ impl fmt::Display for Address {
     }
 }
 
+explained!(AddressError);
+
 impl FromStr for Address {
     type Err = AddressError;
 
@@ -115,7 +120,7 @@ impl FromStr for Address {
         } else {
             return Err(AddressError {
                 address: text.to_owned(),
-                reason: "it begins with `unix:` or `tcp:`",
+                reason: "one begins with `unix:` or `tcp:`, as in `unix:/path/of/socket` and `tcp:host:port`",
             });
         };
         // What is wrong is said of the text.
@@ -135,6 +140,12 @@ impl From<&Path> for Address {
 impl From<PathBuf> for Address {
     fn from(path: PathBuf) -> Self {
         Self::Unix(path)
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address.to_string())
     }
 }
 
@@ -181,6 +192,17 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_made_of_a_path_or_of_a_socket_s() {
+        assert_eq!(Address::from(Path::new("/a/b")).to_string(), "unix:/a/b");
+        for text in ["127.0.0.1:80", "[::1]:0"] {
+            let socket: SocketAddr = text.parse().unwrap();
+            let address = Address::from(socket);
+            assert_eq!(address.to_string(), format!("tcp:{text}"));
+            assert_eq!(address.checked().unwrap(), address);
+        }
+    }
+
+    #[test]
     fn an_address_travels() {
         let path = OsStr::from_bytes(b"/not/\xffutf");
         for address in [
@@ -213,6 +235,9 @@ mod tests {
             let error = text.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
             assert!(error.starts_with(&format!("{text:?} is no")), "{error}");
+            // It is what `main` prints of an error that it returns.
+            let printed = format!("{:?}", text.parse::<Address>().unwrap_err());
+            assert_eq!(printed, error);
         }
     }
 }

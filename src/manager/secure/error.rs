@@ -1,12 +1,11 @@
 //! Why there is no connection, or no server.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Address, AddressError};
-use crate::error::explain;
+use crate::error::explained;
 
 /// A client does not reach a server, or is not let in.
 #[derive(Clone, thiserror::Error)]
@@ -116,14 +115,4 @@ pub enum ServeError {
     NotStarted(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
-impl fmt::Debug for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        explain(self, f)
-    }
-}
-
-impl fmt::Debug for ServeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        explain(self, f)
-    }
-}
+explained!(ConnectError, ServeError);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
+use crate::error::explained;
 use crate::sys;
 
 /// How many bytes a key has.
@@ -36,7 +37,7 @@ pub(crate) const KEY_LEN: usize = 32;
 pub struct Key([u8; KEY_LEN]);
 
 /// Why something is no key.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// It has another length.
@@ -55,6 +56,8 @@ pub enum KeyError {
     #[error("the system gives no random bytes for a key")]
     NotRandom(#[source] Arc<io::Error>),
 }
+
+explained!(KeyError);
 
 impl Key {
     /// A new one, from the system's random source.

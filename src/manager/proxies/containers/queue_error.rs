@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::explained;
 use crate::manager::ManagerError;
 
 /// Why an item was not put into a queue of a manager. It has the item in it.
@@ -77,7 +78,7 @@ impl<T> std::error::Error for PutError<T> {
 }
 
 /// Why there is no item of a queue of a manager.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {
     /// There was none: at once where it was only tried, or until the time was over.
@@ -116,7 +117,7 @@ impl From<ManagerError> for GetError {
 }
 
 /// Why an item was not counted as done.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskDoneError {
     /// Every item that has been put has been counted already. Nothing has changed.
@@ -126,3 +127,5 @@ pub enum TaskDoneError {
     #[error("the item was not counted as done")]
     Manager(#[from] ManagerError),
 }
+
+explained!(GetError, TaskDoneError);

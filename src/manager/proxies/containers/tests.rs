@@ -91,3 +91,23 @@ fn ranges_are_as_those_of_slices() {
     let after = (Bound::Excluded(1), Bound::Unbounded);
     assert_eq!(bounds(&after), (2, None));
 }
+
+#[test]
+fn an_error_is_printed_with_its_cause() {
+    let lost = ManagerError::Lost {
+        address: "unix:/jobs".into(),
+        source: None,
+    };
+    let said = "no manager answers at unix:/jobs";
+    let got = GetError::from(lost.clone());
+    assert_eq!(got.to_string(), "no item was got from the queue");
+    assert_eq!(format!("{got:?}"), format!("{got}: {said}"));
+    let done = TaskDoneError::from(lost.clone());
+    assert_eq!(format!("{done:?}"), format!("{done}: {said}"));
+    let put = PutError::Manager {
+        value: 7,
+        source: lost,
+    };
+    assert_eq!(format!("{put:?}"), format!("{put}: {said}"));
+    assert_eq!(format!("{:?}", GetError::Empty), "the queue is empty");
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::explained;
 use crate::manager::ManagerError;
 
 /// Why there is no guard of a manager's lock, or what is to be known of it.
@@ -97,7 +98,7 @@ impl<G> std::error::Error for LockError<G> {
 }
 
 /// Why a party has not passed a manager's barrier.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BarrierError {
     /// The barrier was broken by another party, or has been reset, while this one waited; or it was broken already.
@@ -121,7 +122,7 @@ impl From<ManagerError> for BarrierError {
 }
 
 /// Why permits of a manager's semaphore were not released.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
     /// There are as many permits as there may be. Nothing has changed.
@@ -131,3 +132,5 @@ pub enum ReleaseError {
     #[error(transparent)]
     Manager(#[from] ManagerError),
 }
+
+explained!(BarrierError, ReleaseError);
