@@ -1,12 +1,11 @@
 //! What a call to a manager can say.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use super::protocol::Fault;
 use super::secure::{ConnectError, ServeError};
-use crate::error::explain;
+use crate::error::explained;
 
 /// A call of a manager, or of a proxy, has no result.
 ///
@@ -64,8 +63,12 @@ pub enum ManagerError {
         /// What it is.
         found: String,
     },
-    /// The program that runs the manager has not registered a type.
-    #[error("no type `{type_name}` is registered in the manager")]
+    /// The program that runs the manager has not registered a type: it is another program than this one, and has no `#[procession::managed]` for a type of this
+    /// name; or the linker has left out the library that has it, since nothing there names anything of that.
+    #[error(
+        "no type `{type_name}` is registered in the program that runs the manager (if it lives in a library crate that nothing else there names, link it \
+         with `use that_crate as _;`)"
+    )]
     NoType {
         /// The type.
         type_name: String,
@@ -152,11 +155,7 @@ pub enum ManagerError {
     Forked,
 }
 
-impl fmt::Debug for ManagerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        explain(self, f)
-    }
-}
+explained!(ManagerError);
 
 impl ManagerError {
     pub(crate) fn not_awaited(error: io::Error) -> Self {
@@ -182,42 +181,10 @@ impl From<Fault> for ManagerError {
             Fault::NotHeld => Self::NotHeld,
             Fault::TooLong { len, max_frame } => Self::TooLong { len, max_frame },
             Fault::TooMany { what, limit } => Self::TooMany { what, limit },
-            fault @ (Fault::NotUnderstood(_) | Fault::Invalid(_) | Fault::Failed(_)) => {
-                Self::Refused(fault.to_string())
+            Fault::NotUnderstood(what) => {
+                Self::Refused(format!("the request was not understood: {what}"))
             }
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled => f.write_str("the call was cancelled"),
-            Self::NoObject => f.write_str("the object is not in the manager any more"),
-            Self::NotUnderstood(what) => write!(f, "the request was not understood: {what}"),
-            Self::NoName(name) => write!(f, "nothing is published as {name:?}"),
-            Self::NameTaken(name) => write!(f, "another object is published as {name:?}"),
-            Self::WrongType { expected, found } => {
-                write!(f, "the object is a {found}, not a {expected}")
-            }
-            Self::NoType(name) => write!(f, "no type `{name}` is registered in the manager"),
-            Self::NoMethod { type_name, method } => {
-                write!(f, "`{type_name}` shows no method `{method}`")
-            }
-            Self::Panicked { method, message } => write!(f, "`{method}` panicked: {message}"),
-            Self::OutOfRange { index, len } => {
-                write!(f, "{index} is out of range: there are {len}")
-            }
-            Self::Overflow => {
-                f.write_str("the number would not fit its type any more; it is as it was")
-            }
-            Self::NotHeld => f.write_str("the caller does not hold what it gives back"),
-            Self::Invalid(what) => f.write_str(what),
-            Self::TooLong { len, max_frame } => {
-                write!(f, "an answer of {len} bytes where {max_frame} are allowed")
-            }
-            Self::TooMany { what, limit } => write!(f, "more {what} than {limit}"),
-            Self::Failed(what) => f.write_str(what),
+            Fault::Invalid(what) | Fault::Failed(what) => Self::Refused(what),
         }
     }
 }

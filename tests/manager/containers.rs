@@ -569,6 +569,11 @@ fn proxies_are_values(place: Place) {
     list.push(3).unwrap();
     let again = dict.remove(&"list".to_owned()).unwrap().unwrap();
     assert!(again.is_same(&list));
+    assert_eq!(format!("{again:?}"), format!("{list:?}"));
+    assert_ne!(
+        format!("{list:?}"),
+        format!("{:?}", manager.list::<u32>().unwrap())
+    );
     assert_eq!(again.to_vec().unwrap(), [1, 2, 3]);
 
     let queue: QueueProxy<Vec<ValueProxy<u8>>> = manager.queue().unwrap();

@@ -37,6 +37,25 @@ use crate::manager::store::{Kind, RootOp, Status};
 ///
 /// A process; in each process that uses it, one descriptor, a buffer of 64 KiB, and, when something is awaited, the thread
 /// `procession-connections`. A call that is waited for is one write and one read of a socket, in the caller's thread.
+///
+/// ```standalone_crate
+/// use procession::Process;
+/// use procession::manager::{ListProxy, Manager};
+///
+/// #[procession::task]
+/// fn note(notes: ListProxy<String>, text: String) {
+///     notes.push(text).unwrap();
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     procession::init();
+///     let manager = Manager::start()?; // for as long as this is kept
+///     let notes = manager.list_of(["here".to_owned()])?;
+///     Process::spawn(note, (notes.clone(), "there".to_owned()))?.join()?;
+///     assert_eq!(notes.to_vec()?, ["here", "there"]);
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Manager {
@@ -57,7 +76,7 @@ pub struct ManagerStatus {
 }
 
 impl Manager {
-    /// Starts a server in a process of its own, and waits until it can be called.
+    /// Starts a server in a process of its own, and waits until it can be called, which takes as long as a process takes to start: it blocks, also in async code.
     ///
     /// # Errors
     ///
@@ -114,7 +133,8 @@ impl Manager {
 
     /// Connects to a manager that is somewhere on this machine or, with feature `network`, elsewhere. Blocks until it is connected, 10 seconds at most.
     ///
-    /// A process has one connection to a manager, shared by all its threads and tasks: connecting again gives the same one.
+    /// A process has one connection to a manager, shared by all its threads and tasks: connecting again gives the same one. There is no form of it that is awaited:
+    /// in async code, call it where blocking is allowed (tokio's `spawn_blocking`, smol's `unblock`).
     ///
     /// # Errors
     ///

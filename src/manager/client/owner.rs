@@ -24,6 +24,20 @@ pub(super) struct Owner {
 }
 
 /// What is to be different about a manager. Made by [`Manager::builder`].
+///
+/// ```standalone_crate
+/// use procession::manager::{Address, Manager};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # procession::init();
+/// let address: Address = format!("unix:@shop-{}", std::process::id()).parse()?;
+/// let manager = Manager::builder().address(&address).max_connections(100).start()?;
+/// assert_eq!(manager.address(), &address);
+/// let key = manager.key().to_hex(); // for other programs, which are told both
+/// # assert_eq!(key.len(), 64);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "`start` starts the manager"]
 pub struct ManagerBuilder {

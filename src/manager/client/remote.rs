@@ -33,6 +33,11 @@ pub(super) struct Object {
 }
 
 impl Remote {
+    /// What `Debug` of a proxy prints: two are the same if their objects are.
+    pub(crate) fn describe(&self, proxy: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple(proxy).field(self).finish()
+    }
+
     /// Sends a request, and gives its answer, decoded and handed to `read`. Within `read`, values are [unpacked](super::unpack).
     ///
     /// Nothing is sent where `op` does not encode: then the call says so.

@@ -78,7 +78,7 @@ impl Managed {
 
     /// For `Debug`.
     pub fn describe(&self, proxy: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple(proxy).field(&self.0).finish()
+        self.0.describe(proxy, f)
     }
 
     /// Answered when the constructor has returned; with the error that it returned, if that is one.

@@ -300,9 +300,7 @@ impl<'de> Deserialize<'de> for PoolProxy {
 
 impl fmt::Debug for PoolProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolProxy")
-            .field("manager", &self.host.remote.address())
-            .finish_non_exhaustive()
+        self.host.remote.describe("PoolProxy", f)
     }
 }
 

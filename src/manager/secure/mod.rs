@@ -7,6 +7,7 @@
 //! | `negotiation` | how a key is proved, as the server sees it |
 //! | `connect` | the same, as the client does it |
 //! | `listen` | where clients come in |
+//! | `socket_file` | the file that a Unix socket is, and the lock beside it |
 //! | `cipher`, `noise`, `sealed` | encryption, over a network |
 //! | `line` | the stream, when all that is done |
 

@@ -91,9 +91,7 @@ macro_rules! proxy {
 
         impl<$($value),*> std::fmt::Debug for $name<$($value),*> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($name))
-                    .field("manager", &self.remote.address())
-                    .finish_non_exhaustive()
+                self.remote.describe(stringify!($name), f)
             }
         }
     };

@@ -147,8 +147,6 @@ impl Proxy for NamespaceProxy {
 
 impl fmt::Debug for NamespaceProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NamespaceProxy")
-            .field("manager", &self.remote.address())
-            .finish_non_exhaustive()
+        self.remote.describe("NamespaceProxy", f)
     }
 }

@@ -61,9 +61,7 @@ macro_rules! proxy {
 
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($name))
-                    .field("manager", &self.remote.address())
-                    .finish_non_exhaustive()
+                self.remote.describe(stringify!($name), f)
             }
         }
     };
