@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use super::sending::{Outgoing, Sending};
 /// come whole, once, and in the order in which they were sent. It is a serde value, which
 /// [travels](super#ends-travel).
 ///
+/// The other end of a `Connection<S, R>` is a `Connection<R, S>`; a `Connection<T>` sends and receives the same type.
 /// An end with [`Nothing`](super::Nothing) in place of a type does not go that way, and the methods for that way do not
 /// compile: see [`Sender`](super::Sender) and [`Receiver`](super::Receiver).
 ///
@@ -33,6 +34,29 @@ use super::sending::{Outgoing, Sending};
 /// received nevertheless.
 ///
 /// A blocking call blocks its thread: in async code use those that end in `_async`.
+///
+/// ```standalone_crate
+/// use procession::Process;
+/// use procession::pipe::{self, Connection};
+///
+/// #[procession::task]
+/// fn measure(texts: Connection<usize, String>) {
+///     while let Ok(text) = texts.recv() {
+///         texts.send(&text.len()).unwrap();
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # procession::init();
+/// let (here, there) = pipe::duplex::<String, usize>()?;
+/// let process = Process::spawn(measure, there)?;
+/// here.send(&"how long".to_owned())?;
+/// assert_eq!(here.recv()?, 8);
+/// drop(here); // so that the process comes to its end
+/// process.join()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Connection<S, R = S> {
     end: Arc<End>,
     // Takes values of `S` and makes values of `R`, holds none: so it is `Send` and `Sync` whatever they are.
@@ -119,6 +143,10 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     /// A message longer than the connection holds finds room only while somebody receives it meanwhile:
     /// [`send_timeout`](Self::send_timeout) is for those. It never waits, and takes time in proportion to the message.
     ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`]; else as [`send`](Self::send).
+    ///
     /// ```
     /// use procession::pipe::SendError;
     ///
@@ -140,6 +168,10 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
     /// nothing of it is received.
     ///
     /// `Duration::MAX` waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`], not before that; else as [`send`](Self::send).
     ///
     /// ```
     /// use std::time::Duration;
@@ -175,6 +207,10 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
 
     /// Sends bytes as they are, for [`recv_bytes`](Self::recv_bytes): nothing is encoded or copied here. Blocks as
     /// [`send`](Self::send) does. A part of them is a slice.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), but for those of encoding.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -227,6 +263,10 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
 
     /// Receives a value if there is one whole: `None` if not (or if another thread is just receiving here).
     ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let (one, other) = procession::pipe::<u8>()?;
@@ -244,6 +284,10 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
     /// has come of it is kept for the next call.
     ///
     /// `Duration::MAX` waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
     ///
     /// ```
     /// use std::time::Duration;
@@ -280,6 +324,10 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
 
     /// Receives a message as bytes: those of [`send_bytes`](Self::send_bytes), or a value as it was encoded. Blocks until
     /// there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), but for those of decoding.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -340,6 +388,10 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
     /// `Duration::ZERO` only looks, `Duration::MAX` waits for ever.
     ///
     /// (Of a message longer than 64 KiB, a part is something. Somebody else may receive it first.)
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::System`], if the system does not let it wait.
     ///
     /// ```
     /// use std::time::Duration;
@@ -406,7 +458,7 @@ impl<S, R> AsFd for Connection<S, R> {
 impl<S, R> fmt::Debug for Connection<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("socket", &self.end.socket)
+            .field("fd", &self.as_fd().as_raw_fd())
             .field("direction", &self.end.direction)
             .finish_non_exhaustive()
     }

@@ -446,3 +446,13 @@ fn connections_are_send_and_sync_whatever_they_carry() {
     check(&one.send_async(&1));
     let _: BorrowedFd<'_> = one.as_fd();
 }
+
+#[test]
+fn a_connection_is_printed_with_its_descriptor() {
+    use std::os::fd::{AsFd as _, AsRawFd as _};
+
+    let (one, _other) = pipe::<u8>().unwrap();
+    let fd = one.as_fd().as_raw_fd();
+    let printed = format!("Connection {{ fd: {fd}, direction: Both, .. }}");
+    assert_eq!(format!("{one:?}"), printed);
+}
