@@ -1,5 +1,6 @@
 //! What a queue may hold.
 
+use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
@@ -68,15 +69,26 @@ impl<T: Serialize + DeserializeOwned + 'static> QueueBuilder<T> {
     pub fn build(self) -> io::Result<Queue<T>> {
         let refused = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         if self.capacity == Some(0) {
-            return refused("a queue without room for an item");
+            return refused(
+                "a bounded queue has room for one item at least; one without a bound is `Queue::unbounded`, or has no `capacity`",
+            );
         }
         if self.max_bytes < 8 {
-            return refused("a queue without room for a byte");
+            return refused("a queue has room for 8 bytes at least");
         }
         let core = Core::create(Config {
             capacity: self.capacity.unwrap_or(0),
             max_bytes: self.max_bytes,
         })?;
         Ok(Queue::of(core))
+    }
+}
+
+impl<T> fmt::Debug for QueueBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueBuilder")
+            .field("capacity", &self.capacity)
+            .field("max_bytes", &self.max_bytes)
+            .finish()
     }
 }

@@ -16,7 +16,7 @@ use super::error::{Fault, GetError, PutError, TaskDoneError, got, put_error, wai
 use super::item::{as_bytes, decode_item, encode_item, with_buffer, with_encoded};
 use super::iter::Iter;
 use super::ring::framed;
-use super::transfer::Tried;
+use super::transfer::{Buffer, Tried};
 use super::watch::{For, Watch};
 use crate::sync::WaitError;
 use crate::sys::Deadline;
@@ -64,7 +64,7 @@ use crate::wire::Handle;
 ///
 /// # Items
 ///
-/// can be whatever serde can write (see the crate's page on data), but nothing that holds a handle: descriptors cannot lie in memory, so a queue
+/// can be whatever serde can write (see [the crate's page](crate#data) for what it cannot), but nothing that holds a handle: descriptors cannot lie in memory, so a queue
 /// of queues is refused by `put`. What is there is lost when a handle of another type gets it.
 ///
 /// # As in Python, and not
@@ -307,7 +307,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     ///
     /// [`Closed`](GetError::Closed) when there will be none; [`Undecodable`](GetError::Undecodable).
     pub fn get(&self) -> Result<T, GetError> {
-        self.get_until(Deadline::NEVER)
+        self.get_with(|core, buffer| core.get(buffer, Deadline::NEVER))
     }
 
     /// Gets the first item if there is one. It never waits for an item; while another process gets one, it waits for that.
@@ -316,12 +316,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     ///
     /// [`Empty`](GetError::Empty); else as [`get`](Self::get).
     pub fn try_get(&self) -> Result<T, GetError> {
-        with_buffer(|buffer| {
-            if !got(self.core().try_get(buffer, Deadline::NEVER))? {
-                return Err(GetError::Closed);
-            }
-            decode_item(buffer).map_err(GetError::Undecodable)
-        })
+        self.get_with(|core, buffer| core.try_get(buffer, Deadline::NEVER))
     }
 
     /// Gets the first item if there is one before so long. That bounds all of it, but for copying the item and decoding it.
@@ -330,7 +325,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
     ///
     /// [`Empty`](GetError::Empty), not before that; else as [`get`](Self::get).
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
-        self.get_until(Deadline::after(timeout))
+        let deadline = Deadline::after(timeout);
+        self.get_with(|core, buffer| core.get(buffer, deadline))
     }
 
     /// Gets the first item, and is awaited while there is none.
@@ -353,9 +349,12 @@ impl<T: Serialize + DeserializeOwned + 'static> Queue<T> {
         Iter::new(self)
     }
 
-    fn get_until(&self, deadline: Deadline) -> Result<T, GetError> {
+    fn get_with(
+        &self,
+        get: impl FnOnce(&Core, &mut Buffer) -> Result<Tried, Fault>,
+    ) -> Result<T, GetError> {
         with_buffer(|buffer| {
-            if !got(self.core().get(buffer, deadline))? {
+            if !got(get(self.core(), buffer))? {
                 return Err(GetError::Closed);
             }
             decode_item(buffer).map_err(GetError::Undecodable)
