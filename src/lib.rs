@@ -21,7 +21,7 @@
 //! ```
 //!
 //! [`register!`] does the same for instances of generic functions, for methods, and for functions of other
-//! crates.
+//! crates. A library registers its functions in the same way, for the programs that use it.
 //!
 //! # Start
 //!

@@ -33,6 +33,11 @@ use proc_macro::TokenStream;
 /// nothing is borrowed. A `Result` of the function's own is a value like any other; for errors that
 /// are not serde types there is `procession::Failure`.
 ///
+/// Above a function within an `impl` block it does not compile ("`const` items in this context need a name"): there, it is `procession::register!`'s.
+///
+/// A library crate registers its functions in the same way, for all programs that use it. Of one that is in `Cargo.toml` and that the program names nothing of (since its
+/// functions are asked for by name only), the linker takes nothing: `use that_crate as _;` makes it.
+///
 /// Its name is `module_path!()::function`, or the one given with `name = "…"`. Instances of generic
 /// functions, methods, and functions of other crates are registered with `procession::register!`.
 ///
@@ -87,7 +92,7 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # What is shown
 ///
-/// The `pub` functions, and others that `#[managed]` is above; `#[managed(skip)]` hides a `pub` one. (`pub(crate)` is not `pub`: whoever has the manager's key can
+/// One block of a type can have the attribute, since it makes the proxy type. Of that block, the `pub` functions, and others that `#[managed]` is above; `#[managed(skip)]` hides a `pub` one. (`pub(crate)` is not `pub`: whoever has the manager's key can
 /// call what is shown, by its name, and nothing else.) Of these,
 ///
 /// * *constructors* are those without `self` that return `Self` or `Result<Self, E>`. There has to be one. The proxy's is given the manager first, and returns

@@ -6,6 +6,7 @@
 //! | `promise` | [`Promise`]: a future without an executor |
 //! | `as_completed`, `wait` | many futures at once |
 //! | `completes` | [`Completes`]: everything that can be waited for together |
+//! | `streamed` | iterators that block, as streams |
 //! | `stage` | the results of a chunk, as they come |
 //! | `raw` | the state that both ends share; [`Host`], what it asks of an executor |
 //! | `waiting` | who waits for one future |
