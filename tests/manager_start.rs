@@ -1,4 +1,4 @@
-//! Managers that begin where others were killed, or where somebody is, and their users when the system has no descriptor left, or a thread ends.
+//! Managers that begin where others have ended or were killed, or where somebody is, and their users when the system has no descriptor left, or a thread ends.
 
 mod support;
 
@@ -6,12 +6,13 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
-use procession::Process;
 use procession::manager::{
     Address, ConnectError, Key, Manager, ManagerError, QueueProxy, ServeError, Server,
 };
 use procession::pipe::{self, Sender};
+use procession::{Process, active_children};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{Directory, until};
 
@@ -25,6 +26,10 @@ fn main() {
             what_a_server_has_not_left_behind_is_not_taken_over,
             a_manager_that_finds_its_address_in_use_says_so,
             a_manager_begins_again_where_it_was_killed,
+            a_manager_begins_again_where_it_was_shut_down,
+            a_server_begins_again_where_it_was_shut_down,
+            a_manager_that_was_shut_down_exits_well,
+            a_manager_ends_with_its_scope,
             why_there_is_no_connection_can_be_told_apart,
             calls_are_given_up_without_a_descriptor,
             a_manager_ends_with_the_thread_that_keeps_it,
@@ -156,6 +161,85 @@ fn a_manager_begins_again_where_it_was_killed() {
     drop(killed);
     let again = Manager::builder().address(&address).start().unwrap();
     assert!(again.is_alive());
+}
+
+/// Addresses of every kind.
+fn addresses(directory: &Directory) -> Vec<Address> {
+    let mut addresses = vec![
+        address_in(directory),
+        Address::Abstract(format!("procession-test-{}", std::process::id())),
+    ];
+    if cfg!(feature = "network") {
+        // A port that is free.
+        let any = Server::builder().serve(
+            &"tcp:127.0.0.1:0".parse().unwrap(),
+            &Key::generate().unwrap(),
+        );
+        addresses.push(any.unwrap().address().clone());
+    }
+    addresses
+}
+
+fn a_manager_begins_again_where_it_was_shut_down() {
+    let directory = Directory::new();
+    for address in addresses(&directory) {
+        // Their processes may not have ended yet.
+        let mut earlier = Vec::new();
+        for turn in 0..10 {
+            let manager = Manager::builder().address(&address).start().unwrap();
+            let list = manager.list_of([turn]).unwrap();
+            assert_eq!(list.to_vec().unwrap(), [turn]);
+            manager.shutdown().unwrap();
+            earlier.push((manager, list));
+        }
+        for (manager, list) in earlier {
+            assert!(list.len().is_err() && !manager.is_alive());
+        }
+    }
+    assert!(is_empty(directory.path()));
+}
+
+fn a_server_begins_again_where_it_was_shut_down() {
+    let directory = Directory::new();
+    let key = Key::generate().unwrap();
+    for address in addresses(&directory) {
+        let mut earlier = Vec::new();
+        for _ in 0..10 {
+            let server = Server::builder().serve(&address, &key).unwrap();
+            Manager::connect(&address, &key)
+                .unwrap()
+                .shutdown()
+                .unwrap();
+            earlier.push(server);
+        }
+        for server in earlier {
+            server.wait();
+        }
+    }
+    assert!(is_empty(directory.path()));
+}
+
+fn a_manager_that_was_shut_down_exits_well() {
+    let manager = Manager::start().unwrap();
+    let mut children = active_children().into_iter();
+    let process = children.find(|child| Some(child.pid()) == manager.pid());
+    let process = process.expect("it is a process of this one");
+    let list = manager.list::<u64>().unwrap();
+    let queue = manager.queue::<u64>().unwrap();
+    let waits = queue.get_async();
+    manager.shutdown().unwrap();
+    assert!(process.wait_timeout(Duration::MAX));
+    assert_eq!(process.exit_code(), Some(0));
+    drop((waits, list));
+}
+
+fn a_manager_ends_with_its_scope() {
+    let pid = {
+        let manager = Manager::start().unwrap();
+        manager.list::<u64>().unwrap().push(7).unwrap();
+        manager.pid().unwrap()
+    };
+    assert_eq!(support::state_of(pid), None);
 }
 
 fn why_there_is_no_connection_can_be_told_apart() {

@@ -286,8 +286,8 @@ impl Manager {
         self.status().is_ok()
     }
 
-    /// Ends it, for everybody: all its objects are gone, and every call from now on, here and elsewhere, is [`ManagerError::Lost`]. It has
-    /// said that it will when this returns.
+    /// Ends it, for everybody: all its objects are gone, and every call from now on, here and elsewhere, is [`ManagerError::Lost`]. When this returns it has said that it ends, nobody
+    /// listens at its address any more, and another one can be started there; the exit code of its process will be 0.
     ///
     /// # Errors
     ///

@@ -265,7 +265,11 @@ impl Turn {
                         self.start_threads_later();
                     }
                 }
-                Effect::Shutdown => self.is_over = true,
+                Effect::Shutdown => {
+                    // Before that is answered: whoever has asked for it may begin again at the same address.
+                    self.door.close();
+                    self.is_over = true;
+                }
             }
         }
     }
