@@ -30,6 +30,7 @@ fn main() {
             a_server_begins_again_where_it_was_shut_down,
             a_manager_that_was_shut_down_exits_well,
             a_manager_ends_with_its_scope,
+            a_server_that_nobody_uses_ends,
             why_there_is_no_connection_can_be_told_apart,
             calls_are_given_up_without_a_descriptor,
             a_manager_ends_with_the_thread_that_keeps_it,
@@ -240,6 +241,33 @@ fn a_manager_ends_with_its_scope() {
         manager.pid().unwrap()
     };
     assert_eq!(support::state_of(pid), None);
+}
+
+fn a_server_that_nobody_uses_ends() {
+    let directory = Directory::new();
+    let (address, key) = (address_in(&directory), Key::generate().unwrap());
+    let serve = || {
+        let builder = Server::builder().idle_timeout(Duration::ZERO);
+        builder.serve(&address, &key).unwrap()
+    };
+    // Who does not have the key does not use it.
+    let server = serve();
+    let other = Manager::connect(&address, &Key::generate().unwrap());
+    assert!(other.is_err());
+    let manager = Manager::connect(&address, &key).unwrap();
+    let list = manager.list_of([7]).unwrap();
+    manager.publish("list", &list).unwrap();
+    drop(manager);
+    assert_eq!(list.to_vec().unwrap(), [7]);
+    drop(list);
+    server.wait();
+    // It is another one.
+    let again = serve();
+    let manager = Manager::connect(&address, &key).unwrap();
+    assert_eq!(manager.names().unwrap(), [""; 0]);
+    drop(manager);
+    again.wait();
+    assert!(is_empty(directory.path()));
 }
 
 fn why_there_is_no_connection_can_be_told_apart() {
