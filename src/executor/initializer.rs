@@ -4,11 +4,12 @@ use crate::error::SubmitError;
 use crate::executor::core::Work;
 use crate::future::contain::contain;
 use crate::registry::{Function, TaskFunction, find};
-use crate::wire::{Encoded, TaskFailure};
+use crate::wire::{self, Encoded, TaskFailure};
 
 /// What an initializer may return: `()`, or `Result<(), E>` with `E: Display`.
 ///
-/// It is sealed. See [`ProcessPoolExecutorBuilder::initializer`](crate::ProcessPoolExecutorBuilder::initializer).
+/// It is sealed. See [`ProcessPoolExecutorBuilder::initializer`](crate::ProcessPoolExecutorBuilder::initializer), and
+/// [`ManagerBuilder::initializer`](crate::manager::ManagerBuilder::initializer).
 pub trait InitializerOutput: sealed::Sealed {
     /// The failure as text.
     #[doc(hidden)]
@@ -61,6 +62,14 @@ impl Initializer {
                 Err(error) => Err(error.to_string()),
             },
         })
+    }
+
+    /// The whole call: what [`run::call`](crate::run::call) takes.
+    pub(crate) fn call(&self) -> Encoded {
+        let mut call = self.arguments.clone();
+        call.bytes
+            .extend(wire::encode_function(self.function.index));
+        call
     }
 }
 

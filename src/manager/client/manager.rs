@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Calling;
-use super::owner::{ManagerBuilder, Owner};
+use super::builder::ManagerBuilder;
+use super::owner::Owner;
 use super::proxy::{Proxy, check};
 use super::remote::Remote;
 use super::scope::granted;

@@ -1,15 +1,10 @@
-//! A server's process, and who has started it.
+//! Who has started a server's process.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::manager::Manager;
 use super::remote::Remote;
-use super::site::{Site, Way};
 use crate::Process;
-use crate::manager::ManagerError;
-use crate::manager::secure::{Address, CONNECT_TIME};
-use crate::manager::server::{Server, ServerBuilder, start_process};
 use crate::manager::store::RootOp;
 use crate::sys::{Home, deadline_after};
 
@@ -23,70 +18,15 @@ pub(super) struct Owner {
     home: Home,
 }
 
-/// What is to be different about a manager. Made by [`Manager::builder`].
-#[derive(Clone, Debug)]
-#[must_use = "`start` starts the manager"]
-pub struct ManagerBuilder {
-    server: ServerBuilder,
-    address: Option<Address>,
-}
-
-impl ManagerBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            server: Server::builder(),
-            address: None,
-        }
-    }
-
-    /// Where it listens. Default: at an abstract address that nobody can guess, and that is gone with it.
-    pub fn address(mut self, address: &Address) -> Self {
-        self.address = Some(address.clone());
-        self
-    }
-
-    /// As [`ServerBuilder::max_connections`]. Default: 16,384.
-    pub fn max_connections(mut self, count: usize) -> Self {
-        self.server = self.server.max_connections(count);
-        self
-    }
-
-    /// As [`ServerBuilder::threads`]. Default: 32.
-    pub fn threads(mut self, count: usize) -> Self {
-        self.server = self.server.threads(count);
-        self
-    }
-
-    /// How long a request, or an answer, may be, in bytes: at least 4096. Default: 1 GiB.
-    pub fn max_frame(mut self, bytes: u64) -> Self {
-        self.server = self.server.max_frame(bytes);
-        self
-    }
-
-    /// Starts it: as [`Manager::start`].
-    ///
-    /// # Errors
-    ///
-    /// [`ManagerError::NotStarted`], with what is wrong in it: [`ServeError::AddressInUse`](crate::manager::ServeError::AddressInUse), for one.
-    pub fn start(self) -> Result<Manager, ManagerError> {
-        let (process, address, key) =
-            start_process(&self.server, self.address.as_ref()).map_err(ManagerError::NotStarted)?;
-        match Site::open(Way::new(address, key), CONNECT_TIME) {
-            Ok(site) => Ok(Manager::owning(Owner {
-                process,
-                root: site.root(),
-                home: Home::here(),
-            })),
-            Err(error) => {
-                process.kill();
-                let _ = process.join();
-                Err(error)
-            }
-        }
-    }
-}
-
 impl Owner {
+    pub(super) fn new(process: Process<()>, root: Remote) -> Self {
+        Self {
+            process,
+            root,
+            home: Home::here(),
+        }
+    }
+
     pub(super) fn root(&self) -> &Remote {
         &self.root
     }

@@ -39,7 +39,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::handle::{Server, ServerBuilder};
-pub(crate) use self::start::start_process;
+pub(crate) use self::start::{Plan, Started};
 
 /// How long a client may take to prove the key, from when it is accepted.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
