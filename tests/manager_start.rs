@@ -333,9 +333,9 @@ fn fail(how: Failing) -> Result<(), Grief> {
 fn an_initializer_that_fails_says_why_and_nobody_is_served() {
     let directory = Directory::new();
     let address = address_in(&directory);
-    {
+    for is_detached in [false, true] {
         let start = |how| {
-            let builder = Manager::builder().address(&address);
+            let builder = Manager::builder().address(&address).detached(is_detached);
             match builder.initializer(fail, how).start() {
                 Err(ManagerError::NotStarted(error)) => error,
                 other => panic!("{how:?}: {other:?}"),

@@ -1,5 +1,6 @@
 //! How a manager is started.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::manager::Manager;
@@ -8,7 +9,7 @@ use super::site::{Site, Way};
 use crate::executor::InitializerOutput;
 use crate::executor::initializer::Initializer;
 use crate::manager::ManagerError;
-use crate::manager::secure::{Address, CONNECT_TIME, Key};
+use crate::manager::secure::{Address, CONNECT_TIME, Key, ServeError};
 use crate::manager::server::{Plan, ServerBuilder, Started};
 use crate::process::ProcessOutput;
 use crate::registry::TaskFunction;
@@ -58,7 +59,45 @@ impl ManagerBuilder {
         self
     }
 
-    /// As [`ServerBuilder::idle_timeout`]. Default: never.
+    /// Whether the server goes on when the [`Manager`] is dropped, and when this process ends, however it does. Default: it does not.
+    ///
+    /// A detached server serves whoever has its address and its key, until somebody calls [`shutdown`](Manager::shutdown), or sends it a signal (its number is in
+    /// its [status](crate::manager::ManagerStatus), for every client), or [nobody uses it](Self::idle_timeout) any more. **Write the address and the key down
+    /// before you need them**, or give [ones of your own](Self::key): nothing else ends it by itself.
+    ///
+    /// | a detached server | |
+    /// |--|--|
+    /// | until [`start`](Self::start) has returned | it ends with this process, as any other |
+    /// | its session | is its own, without a terminal: neither Ctrl-C nor a terminal that is closed reaches it, nor what ends this process's group |
+    /// | its output | goes nowhere, unless [`stdout`](Self::stdout) and [`stderr`](Self::stderr) say otherwise |
+    /// | its directory, environment, user and limits | are those of this process |
+    /// | this process | reaps it if it ends first: a thread, `procession-children`, waits for that, with three descriptors. It is none of the [`active_children`](crate::active_children) |
+    /// | its pools and their workers | end with it |
+    ///
+    /// ```standalone_crate
+    /// use procession::manager::{Manager, QueueProxy};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// procession::init();
+    /// let manager = Manager::builder().detached(true).start()?;
+    /// let (address, key) = (manager.address().clone(), manager.key());
+    /// manager.publish("jobs", &manager.queue::<String>()?)?;
+    /// drop(manager);
+    ///
+    /// // Later, and in any program that has been told both:
+    /// let manager = Manager::connect(&address, &key)?;
+    /// let jobs: QueueProxy<String> = manager.get("jobs")?;
+    /// jobs.put("sweep".to_owned())?;
+    /// manager.shutdown()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn detached(mut self, is_detached: bool) -> Self {
+        self.0.is_detached = is_detached;
+        self
+    }
+
+    /// As [`ServerBuilder::idle_timeout`]. Default: never. For a [detached](Self::detached) one: whatever becomes of those who know it, it is not there for ever.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.server(|server| server.idle_timeout(timeout))
     }
@@ -66,7 +105,7 @@ impl ManagerBuilder {
     /// Runs `function` once in the server's process, before anybody is served: to set up what methods of types of your own need there.
     ///
     /// It is a registered function that returns `()` or `Result<(), E>` where `E: Display`, as a [pool's](crate::ProcessPoolExecutorBuilder::initializer).
-    /// When it fails or panics, [`start`](Self::start) says so: [`ServeError::Initializer`](crate::manager::ServeError::Initializer), with its message. It may take any time.
+    /// When it fails or panics, [`start`](Self::start) says so: [`ServeError::Initializer`], with its message. It may take any time.
     ///
     /// ```standalone_crate
     /// use procession::manager::{Manager, ManagerError, ServeError};
@@ -95,7 +134,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Where the standard output of the server's process goes. Default: where that of this process goes.
+    /// Where the standard output of the server's process goes. Default: where that of this process goes; nowhere, if it is [detached](Self::detached).
     pub fn stdout(mut self, stdout: ProcessOutput) -> Self {
         self.0.stdout = Some(stdout);
         self
@@ -127,8 +166,9 @@ impl ManagerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::NotStarted`], with what is wrong in it: [`ServeError::AddressInUse`](crate::manager::ServeError::AddressInUse), for one. Then nothing of it is left.
+    /// [`ManagerError::NotStarted`], with what is wrong in it: [`ServeError::AddressInUse`], for one. Then nothing of it is left.
     pub fn start(self) -> Result<Manager, ManagerError> {
+        let is_detached = self.0.is_detached;
         let Started {
             process,
             address,
@@ -142,6 +182,12 @@ impl ManagerBuilder {
                 return Err(error);
             }
         };
-        Ok(Manager::owning(Owner::new(process, site.root())))
+        let mut owner = Owner::new(process, site.root());
+        if is_detached {
+            // By now whoever called knows where it is.
+            let is_gone = |error| ManagerError::NotStarted(ServeError::NotStarted(Arc::new(error)));
+            owner.let_go().map_err(is_gone)?;
+        }
+        Ok(Manager::owning(owner))
     }
 }

@@ -32,7 +32,7 @@ use crate::manager::store::{Kind, RootOp, Status};
 ///
 /// The server ends when the last clone of what `start` returned is dropped, in the process that started it (which waits for that, 5 seconds at most; then it is
 /// killed); when somebody calls [`shutdown`](Self::shutdown); and with the process that started it, however that ends. Proxies do not keep it, and neither does a `Manager` that
-/// came from elsewhere: their calls are [`ManagerError::Lost`] then.
+/// came from elsewhere: their calls are [`ManagerError::Lost`] then. A [detached](ManagerBuilder::detached) one goes on, whoever is dropped or ends.
 ///
 /// # What it costs
 ///
@@ -55,6 +55,8 @@ pub struct ManagerStatus {
     pub objects: u64,
     /// How many connections: one for each process that uses it, and one for each object that has travelled from a process to another one.
     pub connections: u64,
+    /// The process that the server runs in, by its number on its own host.
+    pub pid: u32,
 }
 
 impl Manager {
@@ -278,6 +280,7 @@ impl Manager {
             Ok(ManagerStatus {
                 objects: status.objects,
                 connections: status.connections,
+                pid: status.pid,
             })
         })
     }

@@ -1,6 +1,7 @@
 //! Who has started a server's process.
 
 use std::fmt;
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::remote::Remote;
@@ -11,9 +12,11 @@ use crate::sys::{Home, deadline_after};
 /// How long a server that is told to end may take until it is killed.
 const END_TIME: Duration = Duration::from_secs(5);
 
-/// Ends the server when it is dropped: it is told to, and killed if it does not.
+/// Ends the server when it is dropped, unless that has been let go: it is told to, and killed if it does not.
 pub(super) struct Owner {
-    process: Process<()>,
+    /// Until it is let go.
+    process: Option<Process<()>>,
+    pid: u32,
     root: Remote,
     home: Home,
 }
@@ -21,10 +24,16 @@ pub(super) struct Owner {
 impl Owner {
     pub(super) fn new(process: Process<()>, root: Remote) -> Self {
         Self {
-            process,
+            pid: process.pid(),
+            process: Some(process),
             root,
             home: Home::here(),
         }
+    }
+
+    /// Lets the server go on without it, and without this process. An error says that it has ended.
+    pub(super) fn let_go(&mut self) -> io::Result<()> {
+        self.process.take().map_or(Ok(()), Process::let_go)
     }
 
     pub(super) fn root(&self) -> &Remote {
@@ -32,12 +41,15 @@ impl Owner {
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.process.pid()
+        self.pid
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        let Some(process) = &self.process else {
+            return;
+        };
         if self.home.is_elsewhere() {
             return;
         }
@@ -50,9 +62,9 @@ impl Drop for Owner {
         let left = deadline.map_or(END_TIME, |deadline| {
             deadline.saturating_duration_since(Instant::now())
         });
-        if !self.process.wait_timeout(left) {
-            self.process.kill();
-            let _ = self.process.join();
+        if !process.wait_timeout(left) {
+            process.kill();
+            let _ = process.join();
         }
     }
 }

@@ -9,13 +9,16 @@
 //!
 //! ```text
 //!   owner                          server
-//!   Order ────────────────────────▶
+//!   Order ────────────────────────▶  session of its own, if it is to be detached
 //!         ◀───────────── Begins ──  the initializer, if there is one
 //!         ◀──────── Initialized ──
 //!   go on ────────────────────────▶  only if that was well
 //!         ◀──────────── Listens ──  serves
 //!   connects
+//!   lets go, if it is detached ───▶  by the control socket
 //! ```
+//!
+//! Until it is let go, a detached server ends with its owner as any other does. Nobody else knows its address then, or its key: it would be there for nobody.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) address: Option<Address>,
     /// What its clients have to know, if not what nobody can guess.
     pub(crate) key: Option<Key>,
+    /// Whether it goes on when its owner ends.
+    pub(crate) is_detached: bool,
     /// What it runs first.
     pub(crate) initializer: Option<Result<Initializer, SubmitError>>,
     pub(crate) stdout: Option<ProcessOutput>,
@@ -65,6 +70,7 @@ struct Order {
     address: Address,
     key: TravellingKey,
     limits: Limits,
+    is_detached: bool,
     /// The call of the initializer.
     initializer: Option<Encoded>,
 }
@@ -92,6 +98,12 @@ fn serve(order: Order, owner: Connection<Report, Leave>) {
     let key = Key::from(order.key);
     // Each client takes one. Where no more are allowed, clients are told when there is none left.
     let _ = sys::allow_open_files();
+    if order.is_detached
+        && let Err(error) = sys::begin_session()
+    {
+        let what = format!("it cannot have a session of its own: {error}");
+        return say(Report::Refused(Refusal::Other(what)));
+    }
     if let Some(Encoded { bytes, handles }) = order.initializer {
         say(Report::Begins);
         let mut bytes_back = Vec::new();
@@ -117,7 +129,7 @@ fn serve(order: Order, owner: Connection<Report, Leave>) {
 crate::register!(serve as "procession::manager::serve");
 
 impl Plan {
-    /// Starts a server in a process of its own, which ends with this one, and waits until it listens: where, unless it is told, nobody else knows.
+    /// Starts a server in a process of its own, which ends with this one until it is let go, and waits until it listens: where, unless it is told, nobody else knows.
     pub(crate) fn start(self) -> Result<Started, ServeError> {
         let initializer = self.initializer.transpose();
         let initializer = initializer.map_err(ServeError::InitializerRefused)?;
@@ -131,14 +143,20 @@ impl Plan {
             address,
             key: TravellingKey::from(&key),
             limits: self.server.limits(),
+            is_detached: self.is_detached,
             initializer: initializer.as_ref().map(Initializer::call),
         };
         let (owner, of_server) = pipe::duplex::<Leave, Report>().map_err(not_started)?;
+        // It may be there when whoever reads this one's output, or its terminal, has long gone.
+        let output = || match self.is_detached {
+            true => ProcessOutput::null(),
+            false => ProcessOutput::inherit(),
+        };
         let process = Process::builder()
             .name("manager")
             .daemon(true)
-            .stdout(self.stdout.unwrap_or_default())
-            .stderr(self.stderr.unwrap_or_default())
+            .stdout(self.stdout.unwrap_or_else(output))
+            .stderr(self.stderr.unwrap_or_else(output))
             .spawn(serve, (order, of_server))
             .map_err(not_started)?;
         let process = Starting { process, owner };
