@@ -8,8 +8,8 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
-use crate::registry::{Function, RunError};
-use crate::wire::{Handles, TaskFailure};
+use crate::registry::{Function, RunError, registry};
+use crate::wire::{self, Handles, TaskFailure};
 
 /// Runs `function` and appends its encoded result to `out`, which is as it was after a failure. Returns the descriptors
 /// beside the result.
@@ -32,6 +32,22 @@ pub(crate) fn run(
     };
     out.truncate(start);
     Err(failure)
+}
+
+/// Runs a whole call, which is the payload of a `Task` frame, as [`run`] does. The function is looked up.
+pub(crate) fn call(
+    payload: Vec<u8>,
+    handles: Handles,
+    out: &mut Vec<u8>,
+) -> Result<Handles, TaskFailure> {
+    let refused = |what: String| TaskFailure::ArgumentNotDecoded(what);
+    let (index, arguments) =
+        wire::split_function(payload.into()).map_err(|error| refused(error.to_string()))?;
+    let function = registry()
+        .ok()
+        .and_then(|registry| registry.by_index(index))
+        .ok_or_else(|| refused(format!("no function has the number {index}")))?;
+    run(function, arguments, handles, out)
 }
 
 /// From now on a panic of a task is recorded, with its place and backtrace, instead of printed.

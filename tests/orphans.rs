@@ -7,15 +7,15 @@ mod support;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use procession::{Future, Kill, Process, ProcessPoolExecutor, Shutdown, TaskError};
-use programs::{finish, program, programs};
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, kill_process_group, setrlimit,
+use programs::{
+    ENDS, end_as_told, end_by, finish, prepare_to_end, program, programs, set_default_action,
 };
+use rustix::process::{Signal, WaitOptions, kill_process};
 use support::{Case, Gate, GateKeeper, Terminal, awaiting, signal, sit_down_at, state_of, until};
 
 /// What workers are at when their driver ends.
@@ -33,20 +33,6 @@ const KINDS: [&str; 10] = [
     "process_tree",
     // No daemons.
     "awaited_processes",
-];
-
-/// How it ends, and what that looks like.
-const ENDS: [(&str, &str); 10] = [
-    ("kill", "signal 9"),
-    ("terminal", "signal 1"),
-    ("terminate", "signal 15"),
-    ("hang_up", "signal 1"),
-    ("interrupt", "signal 2"),
-    ("segfault", "signal 11"),
-    ("abort", "signal 6"),
-    ("exit", "code 3"),
-    ("exit_at_once", "code 4"),
-    ("panic", "code 101"),
 ];
 
 fn main() {
@@ -187,16 +173,7 @@ fn drives() {
     if let Some(terminal) = arguments.next() {
         sit_down_at(Path::new(&terminal));
     }
-    // A shell starts what runs in its background with some of these ignored.
-    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM] {
-        set_default_action(signal);
-    }
-    // A dump of the core helps nobody.
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    setrlimit(Resource::Core, none).expect("no core dumps");
+    prepare_to_end();
     let pool = match &*kind {
         // The thread that has asked for the workers is gone when they begin.
         "thread" => std::thread::spawn(|| pool(2)).join().expect("a pool"),
@@ -237,20 +214,8 @@ fn drives() {
     let more = if futures.is_empty() { 0 } else { 5 };
     let queued: Vec<_> = (0..more).map(|_| pool.submit(spin, ())).collect();
     let _ = std::io::stdin().read(&mut [0]);
-    match &*end {
-        "segfault" => support::segfault(),
-        "abort" => std::process::abort(),
-        "exit" => std::process::exit(3),
-        "exit_at_once" => support::exit_at_once(4),
-        "panic" => panic!("as a driver does"),
-        other => panic!("{other}"),
-    }
-    drop((futures, queued, processes));
-}
-
-fn set_default_action(signal: i32) {
-    // SAFETY: the default action runs no code of this program's.
-    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    let _dropped_if_at_all = (futures, queued, processes);
+    end_by(&end)
 }
 
 /// Adopts what a driver leaves, and says how each of those ended. The kernel answers when nobody is left:
@@ -291,20 +256,6 @@ fn witnesses() {
             (_, code) => println!("{who} code {}", code.unwrap_or(-1)),
         }
     }
-}
-
-fn end_as_told(driver: &mut Child, end: &str) {
-    let sent = match end {
-        "kill" => Signal::KILL,
-        "terminate" => Signal::TERM,
-        "hang_up" => Signal::HUP,
-        "interrupt" => Signal::INT,
-        "terminal" => return,
-        // It does it itself, at the end of its input.
-        _ => return drop(driver.stdin.take()),
-    };
-    // To its whole group, as a terminal does: the workers have left that.
-    kill_process_group(Pid::from_child(driver), sent).expect("to end the driver");
 }
 
 /// Ends a driver, and waits until everybody is gone. (The watchdog of the test says if not.) At least its workers are

@@ -13,6 +13,7 @@ mod defaults;
 mod gate;
 mod retry;
 mod core;
+pub(crate) mod initializer;
 mod encoded;
 mod erased;
 mod call;
@@ -30,11 +31,11 @@ pub use defaults::default_workers;
 pub(crate) use encoded::try_submit_encoded;
 pub use erased::Executor;
 
+pub use initializer::InitializerOutput;
 pub use inline::InlineExecutor;
 pub use map::{Map, TryMap, TryMapError};
 pub use process::{
-    InitializerOutput, OutputLine, OutputStream, ProcessPoolExecutor, ProcessPoolExecutorBuilder,
-    Stdio,
+    OutputLine, OutputStream, ProcessPoolExecutor, ProcessPoolExecutorBuilder, Stdio,
 };
 pub use retry::Retry;
 pub use thread::ThreadPoolExecutor;

@@ -34,11 +34,12 @@ pub(super) fn remove(child: &Shared) {
     drop(removed);
 }
 
-/// Those that live, by their start.
+/// Those that live, and end with this process, by their start.
 pub(super) fn living() -> Vec<Arc<Shared>> {
     // Those that have ended take themselves off the list.
     let mut living = all();
     living.retain(|child| !child.is_elsewhere() && child.try_end().is_none());
+    living.retain(|child| !child.is_let_go());
     living.sort_by_key(|child| child.number);
     living
 }
@@ -55,7 +56,9 @@ fn end_all() {
     }
     loop {
         let children = all();
-        let mut children = children.iter().filter(|child| !child.is_elsewhere());
+        let mut children = children
+            .iter()
+            .filter(|child| !child.is_elsewhere() && !child.is_let_go());
         let Some(first) = children.next() else {
             return;
         };

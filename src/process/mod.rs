@@ -24,6 +24,7 @@ mod watch;
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -149,6 +150,14 @@ impl<R> Process<R> {
             is_owner: true,
             result: PhantomData,
         }
+    }
+
+    /// Lets it go on when this process ends, however that is; it is not one of the [`active_children`] any more. Whenever it ends before this process does, it is reaped, by the
+    /// thread that waits for those whose handles are dropped. It has to have begun with its function.
+    ///
+    /// An error says that it has ended.
+    pub(crate) fn let_go(self) -> io::Result<()> {
+        self.shared.let_go()
     }
 
     /// What it is called.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     result: Mutex<Option<Parcel>>,
     /// Where it leaves a note, if its address space is limited.
     page: Option<SharedPage>,
+    /// Whether it goes on when this process has ended.
+    is_let_go: AtomicBool,
     ended: OnceLock<Ended>,
     /// Whoever has it finds out how it ended.
     ending: Mutex<()>,
@@ -79,6 +82,7 @@ impl Shared {
             control,
             result: Mutex::new(Some(result)),
             page,
+            is_let_go: AtomicBool::new(false),
             ended: OnceLock::new(),
             ending: Mutex::new(()),
             waiters: Waiters::default(),
@@ -87,6 +91,18 @@ impl Shared {
 
     pub(super) fn is_elsewhere(&self) -> bool {
         self.child.is_elsewhere()
+    }
+
+    /// Lets it go on when this process ends, however that is. It may be told of that when it has said something on its own, and so received all that was sent before.
+    pub(super) fn let_go(&self) -> io::Result<()> {
+        self.control.send_now(wire::LET_GO, &[])?;
+        self.is_let_go.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the end of this process is none of its business.
+    pub(super) fn is_let_go(&self) -> bool {
+        self.is_let_go.load(Ordering::Relaxed)
     }
 
     /// Becomes readable when the process has ended; where the system has no such descriptors, its other end is gone then.

@@ -172,6 +172,23 @@ impl ControlSocket {
         }
     }
 
+    /// Whether the peer, which is gone, has sent this, after whatever else it has sent. All of that is thrown away. Allocates nothing: it is asked
+    /// for while another thread of this process may have any lock of the allocator's.
+    pub(crate) fn ends_with(&self, text: &[u8]) -> bool {
+        let mut is_last = false;
+        for _ in 0..MAX_LEFT {
+            let mut bytes = [0; SHORT_MESSAGE];
+            match rustix::net::recv(&self.0, &mut bytes, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => break,
+                Ok((received, _)) => is_last = bytes[..received] == *text,
+                // Said once, where the peer has left something of ours unread.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
+                Err(_) => break,
+            }
+        }
+        is_last
+    }
+
     /// Waits for one message. An empty one says that the peer is gone.
     pub(crate) fn receive(&self) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         let mut bytes = vec![0; MAX_MESSAGE];
@@ -264,6 +281,31 @@ mod tests {
         drop(theirs);
         assert_eq!(ours.receive_now().unwrap().bytes, b"last words");
         assert!(ours.receive_now().unwrap().bytes.is_empty());
+    }
+
+    #[test]
+    fn what_was_sent_last_is_known_after_the_end() {
+        let said = |messages: &[&[u8]], is_unread: bool| {
+            let (ours, theirs) = pair().unwrap();
+            if is_unread {
+                ours.send(b"unread", &[]).unwrap();
+            }
+            let null = std::fs::File::open("/dev/null").unwrap();
+            for message in messages {
+                theirs.send(message, &[null.as_fd()]).unwrap();
+            }
+            drop(theirs);
+            ours.ends_with(b"go")
+        };
+        for is_unread in [false, true] {
+            assert!(said(&[b"go"], is_unread));
+            assert!(said(&[b"more", &[7; 200], b"go"], is_unread));
+            assert!(!said(&[], is_unread));
+            assert!(!said(&[b"go", b"more"], is_unread));
+            assert!(!said(&[b"go on"], is_unread));
+        }
+        let (ours, _theirs) = pair().unwrap();
+        assert!(!ours.ends_with(b"go"), "nobody is gone");
     }
 
     #[test]

@@ -209,6 +209,16 @@ pub(crate) fn continue_when_parent_ends() {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
 }
 
+/// Makes this process the leader of a session of its own, and of a process group in that; it has no terminal any more.
+pub(crate) fn begin_session() -> io::Result<()> {
+    use rustix::process::{getpgid, getppid, setpgid, setsid};
+    // Who leads a group cannot begin a session, so it becomes a member of another one before: that of its parent, which is in the same session.
+    let group = getpgid(getppid())?;
+    setpgid(None, Some(group))?;
+    setsid()?;
+    Ok(())
+}
+
 /// How often this process, or one that it comes from, has been forked off by another one since this was first asked.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 

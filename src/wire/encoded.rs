@@ -1,7 +1,7 @@
 //! A value as it travels: its bytes, and the descriptors beside them.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::codec::{self, CodecError};
 use super::handles::{Handles, collect, provide};
@@ -9,9 +9,10 @@ use super::handles::{Handles, collect, provide};
 /// The descriptors of a value that has none.
 static NO_HANDLES: Handles = Handles::none();
 
-/// An encoded value. It can be decoded several times, and its values then share the descriptors.
-#[derive(Clone, Debug, Default)]
+/// An encoded value. It can be decoded several times, and its values then share the descriptors. As it is, it can be a part of another value that travels.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Encoded {
+    #[serde(with = "serde_bytes")]
     pub(crate) bytes: Vec<u8>,
     pub(crate) handles: Handles,
 }

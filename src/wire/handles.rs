@@ -264,6 +264,22 @@ fn descriptor_at(place: u16) -> Result<Arc<Carried>, &'static str> {
     found.ok_or("a descriptor was named that did not come along")
 }
 
+/// Within another payload, beside which they travel then.
+impl Serialize for Handles {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.as_slice().iter().cloned().map(Handle))
+    }
+}
+
+impl<'de> Deserialize<'de> for Handles {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let handles = Vec::<Handle>::deserialize(deserializer)?;
+        Ok(Self::new(
+            handles.into_iter().map(|handle| handle.0).collect(),
+        ))
+    }
+}
+
 /// A descriptor as a serde value: it encodes as its place beside the payload. The same descriptor
 /// ([`Arc::ptr_eq`]) travels once, however many values of a payload share it.
 #[derive(Clone)]
@@ -372,6 +388,22 @@ mod tests {
         );
         let refused = decode::<Handle>(&[0]).unwrap_err().to_string();
         assert!(refused.contains("none can come here"), "{refused}");
+    }
+
+    #[test]
+    fn a_payload_travels_within_another_one() {
+        let (inner, outer) = (null(), null());
+        let (bytes, handles) = round_trip(&vec![inner.clone(), inner.clone()]);
+        let mut whole = Vec::new();
+        let value = (outer.clone(), bytes, handles);
+        let (encoded, beside) = collect(|| encode(&value, &mut whole));
+        encoded.unwrap();
+        assert_eq!(beside.len(), 2);
+        let (first, bytes, handles): (Handle, Vec<u8>, Handles) =
+            provide(&beside, || decode(&whole)).unwrap();
+        assert!(first.is_same(&outer));
+        let came: Vec<Handle> = provide(&handles, || decode(&bytes)).unwrap();
+        assert!(came.iter().all(|handle| handle.is_same(&inner)));
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub(crate) const NEVER_INITIALISED: &[u8] = b"procession: init() was never reach
 /// What goes up the control socket from a worker that cannot say hello; the reason follows.
 pub(crate) const CANNOT_START: &[u8] = b"procession: cannot start: ";
 
+/// What goes down the control socket to a process that runs one function, last: the end of the socket ends it no more.
+pub(crate) const LET_GO: &[u8] = b"procession: you are on your own";
+
 /// The first message on the control socket: what a worker must know before it can say anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Setup {

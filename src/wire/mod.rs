@@ -26,8 +26,8 @@ pub(crate) use codec::{
 pub(crate) use encoded::{Encoded, EncodedRef};
 pub(crate) use handles::{Carried, Handle, Handles};
 pub(crate) use message::{
-    BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, ProcessSetup, Setup,
-    TaskFailure,
+    BinaryId, CANNOT_START, Hello, LET_GO, Limits, NEVER_INITIALISED, PROTOCOL, ProcessSetup,
+    Setup, TaskFailure,
 };
 #[cfg(any(test, feature = "log", feature = "tracing"))]
 pub(crate) use record::Level;

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use super::pipes::{await_beside, send_beside};
 use crate::frame::{HEADER_LEN, Header, Kind};
-use crate::registry::registry;
 use crate::run;
 use crate::sys::{self, ControlSocket, Parcel, SharedPage};
-use crate::wire::{self, Arrived, Handles, Limits, ProcessSetup, Setup, TaskFailure};
+use crate::wire::{Arrived, Handles, Limits, ProcessSetup, Setup, TaskFailure};
 
 /// What a process exits with that has panicked, as Rust programs do.
 const PANICKED: i32 = 101;
@@ -126,13 +125,7 @@ fn call(
     let call = memory.read_at(process.len, 0);
     drop(memory);
     let call = call.map_err(|error| refused(format!("it cannot be read: {error}")))?;
-    let (index, arguments) =
-        wire::split_function(call.into()).map_err(|error| refused(error.to_string()))?;
-    let function = registry()
-        .ok()
-        .and_then(|registry| registry.by_index(index))
-        .ok_or_else(|| refused(format!("no function has the number {index}")))?;
-    run::run(function, arguments, handles, out)
+    run::call(call, handles, out)
 }
 
 fn fits(bytes: &[u8], max_frame: u64) -> Result<(), TaskFailure> {

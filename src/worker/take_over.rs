@@ -25,7 +25,8 @@ pub(super) fn take_over(mut control: ControlSocket) -> ! {
     };
     wire::handles::allow_at_most(control.most_descriptors());
     let control = Arc::new(control);
-    if let Err(error) = watch_driver(control.clone()) {
+    let may_be_let_go = matches!(prepared, Prepared::Process { .. });
+    if let Err(error) = watch_driver(control.clone(), may_be_let_go) {
         give_up(&control, &error);
     }
     match prepared {
@@ -246,15 +247,18 @@ fn name_process() {
 
 /// A second thread waits for the driver's end of the control socket to close, or for the driver to end, and ends this process
 /// and its group, whatever the first thread is doing. ("The parent's death" would be a signal to this
-/// process alone, and its children would stay.)
-fn watch_driver(control: Arc<ControlSocket>) -> io::Result<()> {
+/// process alone, and its children would stay.) A process that was let go stays.
+fn watch_driver(control: Arc<ControlSocket>, may_be_let_go: bool) -> io::Result<()> {
     // A process that the driver forks off keeps its end open.
     let driver = control.parent_at_other_end();
     let watch = move || {
         sys::wait_for_hangup(control.as_fd(), driver.as_ref().map(AsFd::as_fd));
+        if may_be_let_go && control.ends_with(wire::LET_GO) {
+            return;
+        }
         sys::die_with_group()
     };
-    // It calls two functions of the system's, and never one of the program's.
+    // It calls three functions of the system's, and never one of the program's.
     let thread = std::thread::Builder::new()
         .name("procession-watch".into())
         .stack_size(64 * 1024);

@@ -18,6 +18,8 @@
     reason = "each test target uses a part of it"
 )]
 
+mod ending;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
@@ -27,6 +29,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use crate::support::{Directory, awaiting};
+
+pub(crate) use ending::{ENDS, end_as_told, end_by, prepare_to_end, set_default_action};
 
 /// Chooses the program.
 const PROGRAM: &str = "PROCESSION_TEST_PROGRAM";

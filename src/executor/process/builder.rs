@@ -17,12 +17,13 @@ use std::time::Duration;
 use super::handle::ProcessPoolExecutor;
 use super::link::Payload;
 use super::output::{Handler, Stdio};
-use super::pool::{Initializer, Pool, Settings};
+use super::pool::{Pool, Settings};
 use super::reactor;
 use crate::error::BuildError;
-use crate::executor::core::{Core, Shutdown, Work};
+use crate::executor::core::{Core, Shutdown};
 use crate::executor::defaults::{DEFAULT_MAX_FRAME, DEFAULT_MAX_PENDING};
-use crate::registry::{TaskFunction, find, registry};
+use crate::executor::initializer::{Initializer, InitializerOutput};
+use crate::registry::{TaskFunction, registry};
 use crate::sys::Environment;
 use crate::wire::{PROTOCOL, Setup, Wanted};
 use crate::worker::{self, Allowance, KeptFds, Launch};
@@ -83,7 +84,7 @@ pub struct ProcessPoolExecutorBuilder {
     exit_grace: Duration,
     program: Option<PathBuf>,
     kept: KeptFds,
-    initializer: Option<Result<Initializer, BuildError>>,
+    initializer: Option<Result<Initializer<Payload>, BuildError>>,
     environment: Environment,
     allowance: Allowance,
     stdout: Stdio,
@@ -262,18 +263,8 @@ impl ProcessPoolExecutorBuilder {
         F: TaskFunction<A, K>,
         F::Output: InitializerOutput,
     {
-        let _ = function;
-        let initializer = find::<F, A, K>().and_then(|function| {
-            let work = Work::task(function, |out| F::encode_owned_args(args, out))?;
-            Ok(Initializer {
-                function,
-                payload: Payload::new(work.payload, work.handles),
-                check: |encoded| match encoded.decode::<F::Output>() {
-                    Ok(output) => output.into_result(),
-                    Err(error) => Err(error.to_string()),
-                },
-            })
-        });
+        let initializer = Initializer::new(function, args)
+            .map(|initializer| initializer.keeping(|of| Payload::new(of.bytes, of.handles)));
         self.initializer = Some(initializer.map_err(BuildError::InitializerRefused));
         self
     }
@@ -402,32 +393,4 @@ fn start(pool: &Arc<Pool>) -> Result<(), BuildError> {
     pool.join();
     pool.join_callbacks();
     Err(BuildError::clone(&reason))
-}
-
-/// What an initializer may return: `()`, or `Result<(), E>` with `E: Display`.
-///
-/// It is sealed. See [`ProcessPoolExecutorBuilder::initializer`].
-pub trait InitializerOutput: sealed::Sealed {
-    /// The failure as text.
-    #[doc(hidden)]
-    fn into_result(self) -> Result<(), String>;
-}
-
-impl InitializerOutput for () {
-    fn into_result(self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-impl<E: std::fmt::Display> InitializerOutput for Result<(), E> {
-    fn into_result(self) -> Result<(), String> {
-        self.map_err(|error| format!("{error:#}"))
-    }
-}
-
-/// Sealed, so that more can be allowed later.
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for () {}
-    impl<E> Sealed for Result<(), E> {}
 }

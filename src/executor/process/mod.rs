@@ -26,6 +26,6 @@ mod reactor;
 mod reading;
 mod token;
 
-pub use builder::{InitializerOutput, ProcessPoolExecutorBuilder};
+pub use builder::ProcessPoolExecutorBuilder;
 pub use handle::ProcessPoolExecutor;
 pub use output::{OutputLine, OutputStream, Stdio};

@@ -29,13 +29,13 @@ use super::link::{Link, Payload};
 use super::output::{Handler, Output};
 use crate::error::{BuildError, TaskId};
 use crate::executor::gate::Gate;
+use crate::executor::initializer::Initializer;
 use crate::frame::{Header, Kind};
 use crate::future::{HostRef, RawFuture};
 use crate::primitives::plain::{Mutex, lock};
-use crate::registry::Function;
 use crate::scheduler::{Action, Policy, Scheduler, Turn, WorkerId};
 use crate::sys::{self, Poller};
-use crate::wire::{Encoded, Setup};
+use crate::wire::Setup;
 use crate::worker::Launch;
 
 /// What is decided once, when the pool is built.
@@ -44,7 +44,8 @@ pub(super) struct Settings {
     pub(super) launch: Launch,
     pub(super) setup: Setup,
     pub(super) start_timeout: Duration,
-    pub(super) initializer: Option<Initializer>,
+    /// What every worker runs before its first task.
+    pub(super) initializer: Option<Initializer<Payload>>,
     pub(super) initializer_timeout: Option<Duration>,
     /// What holds for tasks that say nothing else.
     pub(super) timeout: Option<Duration>,
@@ -57,16 +58,6 @@ pub(super) struct Settings {
     pub(super) captured: [bool; 2],
     /// Whether what workers say through `log` and `tracing` is said again in this process.
     pub(super) forwards: bool,
-}
-
-/// What every worker runs before its first task.
-#[derive(Debug)]
-pub(super) struct Initializer {
-    pub(super) function: &'static Function,
-    /// Its encoded arguments.
-    pub(super) payload: Payload,
-    /// Says what is wrong with the encoded result.
-    pub(super) check: fn(&Encoded) -> Result<(), String>,
 }
 
 /// A process pool, as its handles, its futures and its reactor share it.

@@ -11,8 +11,8 @@ use super::pool::{Effects, Gone, Pool};
 use super::reactor::initializer_name;
 use super::token::Taken;
 use crate::error::{BuildError, TaskId};
+use crate::executor::initializer::describe;
 use crate::frame::Kind;
-use crate::future::contain::contain;
 
 /// How often a pipe is read before the results are handed on: a worker that never pauses must not
 /// keep them from their waiters.
@@ -257,35 +257,10 @@ fn check_start(pool: &Pool, link: &Arc<Link>, message: &Message) -> Result<(), B
     match message {
         Message::Hello(hello) => pool.check_hello(link.pid, hello),
         Message::Ready(result) => initializer.map_or(Ok(()), |initializer| {
-            // The user's own decoding and `Display`.
-            let mut checked = Err("what it returned panicked when it was read".to_owned());
-            let _ = contain(|| checked = (initializer.check)(result));
-            checked.map_err(failed)
+            initializer.judge(result).map_err(failed)
         }),
         Message::InitializerFailed(failure) => Err(failed(describe(failure.clone()))),
         _ => Ok(()),
-    }
-}
-
-fn describe(failure: crate::wire::TaskFailure) -> String {
-    use crate::wire::TaskFailure;
-    match failure {
-        TaskFailure::Panicked {
-            message,
-            location: Some(location),
-            ..
-        } => format!("panicked at {location}: {message}"),
-        TaskFailure::Panicked { message, .. } => format!("panicked: {message}"),
-        TaskFailure::ArgumentNotDecoded(message) => {
-            format!("its argument does not decode: {message}")
-        }
-        TaskFailure::ResultNotEncoded(message) => format!("its result does not encode: {message}"),
-        TaskFailure::ResultTooLarge { size } => {
-            format!("its result of {size} bytes is larger than `max_frame`")
-        }
-        TaskFailure::DescriptorsLost { announced, came } => {
-            format!("{came} of the {announced} descriptors beside it came")
-        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Calling;
-use super::owner::{ManagerBuilder, Owner};
+use super::builder::ManagerBuilder;
+use super::owner::Owner;
 use super::proxy::{Proxy, check};
 use super::remote::Remote;
 use super::scope::granted;
@@ -31,7 +32,7 @@ use crate::manager::store::{Kind, RootOp, Status};
 ///
 /// The server ends when the last clone of what `start` returned is dropped, in the process that started it (which waits for that, 5 seconds at most; then it is
 /// killed); when somebody calls [`shutdown`](Self::shutdown); and with the process that started it, however that ends. Proxies do not keep it, and neither does a `Manager` that
-/// came from elsewhere: their calls are [`ManagerError::Lost`] then.
+/// came from elsewhere: their calls are [`ManagerError::Lost`] then. A [detached](ManagerBuilder::detached) one goes on, whoever is dropped or ends.
 ///
 /// # What it costs
 ///
@@ -73,6 +74,8 @@ pub struct ManagerStatus {
     pub objects: u64,
     /// How many connections: one for each process that uses it, and one for each object that has travelled from a process to another one.
     pub connections: u64,
+    /// The process that the server runs in, by its number on its own host.
+    pub pid: u32,
 }
 
 impl Manager {
@@ -297,6 +300,7 @@ impl Manager {
             Ok(ManagerStatus {
                 objects: status.objects,
                 connections: status.connections,
+                pid: status.pid,
             })
         })
     }
@@ -306,8 +310,8 @@ impl Manager {
         self.status().is_ok()
     }
 
-    /// Ends it, for everybody: all its objects are gone, and every call from now on, here and elsewhere, is [`ManagerError::Lost`]. It has
-    /// said that it will when this returns.
+    /// Ends it, for everybody: all its objects are gone, and every call from now on, here and elsewhere, is [`ManagerError::Lost`]. When this returns it has said that it ends, nobody
+    /// listens at its address any more, and another one can be started there; the exit code of its process will be 0.
     ///
     /// # Errors
     ///

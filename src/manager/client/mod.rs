@@ -3,7 +3,8 @@
 //! | file | one line |
 //! |--|--|
 //! | `manager` | [`Manager`]: what users hold of a server |
-//! | `owner` | a server's process, and who has started it |
+//! | `builder` | how a server's process is started |
+//! | `owner` | who has started one |
 //! | `proxy` | [`Proxy`]: what all proxies have in common |
 //! | `calling` | [`Calling`]: one call, until it is answered |
 //! | `remote` | [`Remote`]: an object, below every proxy |
@@ -15,6 +16,7 @@
 //! | `calls` | which calls are on their way, and who reads their answers: the protocol, without a socket |
 //! | `greeting` | what is said on a new connection |
 
+mod builder;
 mod calling;
 mod calls;
 mod connection;
@@ -30,9 +32,9 @@ mod travel;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub use builder::ManagerBuilder;
 pub use calling::Calling;
 pub use manager::{Manager, ManagerStatus};
-pub use owner::ManagerBuilder;
 pub use proxy::Proxy;
 #[allow(unreachable_pub, reason = "`Proxy` names it; nothing outside can")]
 pub use remote::Remote;

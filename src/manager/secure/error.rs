@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Address, AddressError};
-use crate::error::explained;
+use crate::error::{SubmitError, explained};
 
 /// A client does not reach a server, or is not let in.
 #[derive(Clone, thiserror::Error)]
@@ -110,6 +110,19 @@ pub enum ServeError {
         /// Where.
         address: Address,
     },
+    /// The [initializer](crate::manager::ManagerBuilder::initializer) failed, or panicked. Nobody was served.
+    #[error("the initializer `{function}` failed in the manager's process {pid}: {message}")]
+    Initializer {
+        /// The registered name of the initializer.
+        function: String,
+        /// The process, which has been ended.
+        pid: u32,
+        /// The initializer's own message.
+        message: String,
+    },
+    /// The initializer was refused before any process was started: it is not registered, or its arguments do not encode.
+    #[error("the manager's initializer was refused")]
+    InitializerRefused(#[source] SubmitError),
     /// The system refuses what a server needs besides: a thread, a descriptor, random bytes for a key.
     #[error("the server cannot be started")]
     NotStarted(#[source] Arc<dyn std::error::Error + Send + Sync>),

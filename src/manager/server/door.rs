@@ -20,7 +20,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where clients come in.
 pub(super) struct Door {
-    listener: Listener,
+    /// Until it is closed for good.
+    listener: Option<Listener>,
     key: Key,
     handshake_time: Duration,
     /// By their numbers, which ascend: the first is the oldest.
@@ -33,13 +34,20 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(listener: Listener, key: Key, handshake_time: Duration) -> io::Result<Self> {
         Ok(Self {
-            listener,
+            listener: Some(listener),
             key,
             handshake_time,
             visits: BTreeMap::new(),
             spare: Some(sys::null()?),
             is_paused: false,
         })
+    }
+
+    /// Nobody comes in any more, and the address is free for another server.
+    pub(super) fn close(&mut self) {
+        // Closed, it is reported no more.
+        drop(self.listener.take());
+        self.visits.clear();
     }
 
     /// When the next one has taken too long.
@@ -65,7 +73,10 @@ impl Door {
         proved: &mut Vec<(u64, Guest)>,
     ) {
         for _ in 0..ACCEPTS_PER_TURN {
-            match self.listener.accept() {
+            let Some(listener) = &self.listener else {
+                return;
+            };
+            match listener.accept() {
                 Ok(Some(visit)) => {
                     if self.visits.len() >= MAX_UNAUTHENTICATED {
                         self.visits.pop_first();
@@ -123,17 +134,23 @@ impl Door {
     }
 
     fn resume(&mut self, poller: &Poller) {
-        if self.is_paused && poller.watch(&self.listener, LISTENER, true, false).is_ok() {
+        if self.is_paused && self.is_reported(poller, true) {
             self.is_paused = false;
         }
     }
 
     fn pause(&mut self, poller: &Poller) {
         // It would report again and again, and nothing could be done about it.
-        if !self.is_paused && poller.watch(&self.listener, LISTENER, false, false).is_ok() {
+        if !self.is_paused && self.is_reported(poller, false) {
             self.is_paused = true;
         }
         poller.alarm(Instant::now() + PAUSE, LISTENER);
+    }
+
+    /// Has the poller say, or not say, that somebody comes; false, if it cannot be told.
+    fn is_reported(&self, poller: &Poller, wanted: bool) -> bool {
+        let listener = self.listener.as_ref();
+        listener.is_some_and(|listener| poller.watch(listener, LISTENER, wanted, false).is_ok())
     }
 
     fn spare_again(&mut self) {
@@ -146,9 +163,9 @@ impl Door {
     fn turn_one_away(&mut self) -> io::Result<()> {
         // Closed here. Without one, this says once more what is missing.
         drop(self.spare.take());
-        let accepted = self.listener.accept();
+        let accepted = self.listener.as_ref().map(Listener::accept).transpose();
         let is_away = accepted.map(|visit| {
-            if let Some(visit) = visit {
+            if let Some(visit) = visit.flatten() {
                 visit.turn_away();
             }
         });

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::Limits;
 use super::turn::{Shared, Turn};
@@ -56,7 +57,7 @@ impl Server {
         &self.address
     }
 
-    /// Blocks until it has been shut down: by a client, or from another thread.
+    /// Blocks until it has been shut down, by a client or from another thread, or has ended since [nobody uses it](ServerBuilder::idle_timeout).
     pub fn wait(&self) {
         let mut ended = lock(&self.ended.0);
         while !*ended {
@@ -120,9 +121,18 @@ impl ServerBuilder {
         self
     }
 
+    /// Ends the server when it has had no client for so long. Default: never.
+    ///
+    /// A client is whoever is connected, or has a proxy, or one that is on its way: so with `Duration::ZERO` it ends with the last one. Objects that nobody has but by their names
+    /// do not keep it, and are gone with it; nor do methods of your own types that run for nobody. Until the first client has come it waits for a minute at least.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.idle_timeout = Some(timeout);
+        self
+    }
+
     /// How long a client may take to prove the key.
     #[cfg(all(test, not(loom)))]
-    pub(super) fn handshake_time(mut self, time: std::time::Duration) -> Self {
+    pub(super) fn handshake_time(mut self, time: Duration) -> Self {
         self.limits.handshake_time = time;
         self
     }

@@ -39,7 +39,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::handle::{Server, ServerBuilder};
-pub(crate) use self::start::start_process;
+pub(crate) use self::start::{Plan, Started};
 
 /// How long a client may take to prove the key, from when it is accepted.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
@@ -60,6 +60,8 @@ pub(crate) struct Limits {
     pub(crate) threads: usize,
     pub(crate) max_frame: u64,
     pub(crate) handshake_time: Duration,
+    /// How long it goes on without a client; `None` is for ever.
+    pub(crate) idle_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -69,6 +71,7 @@ impl Default for Limits {
             threads: DEFAULT_THREADS,
             max_frame: DEFAULT_MAX_FRAME,
             handshake_time: HANDSHAKE_TIME,
+            idle_timeout: None,
         }
     }
 }

@@ -4,7 +4,23 @@
 //! permissions of that, but somebody has to remove it: where the server and its owner are both killed, nobody does. An abstract one goes with the server,
 //! however that ends. What protects it is the same as anywhere: either side looks at the user of the other one before anything is said, and then there is the key.
 //! (It belongs to a network namespace: processes in another one do not find it.)
+//!
+//! It says how far it has come, and its owner says when it may go on:
+//!
+//! ```text
+//!   owner                          server
+//!   Order ────────────────────────▶  session of its own, if it is to be detached
+//!         ◀───────────── Begins ──  the initializer, if there is one
+//!         ◀──────── Initialized ──
+//!   go on ────────────────────────▶  only if that was well
+//!         ◀──────────── Listens ──  serves
+//!   connects
+//!   lets go, if it is detached ───▶  by the control socket
+//! ```
+//!
+//! Until it is let go, a detached server ends with its owner as any other does. Nobody else knows its address then, or its key: it would be there for nobody.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +28,41 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::{NotServing, Refusal};
 use super::{Limits, ServerBuilder};
-use crate::Process;
+use crate::error::SubmitError;
+use crate::executor::initializer::{Initializer, describe};
 use crate::manager::secure::{Address, Key, ServeError, TravellingKey};
-use crate::pipe::{self, Sender};
-use crate::sys;
+use crate::pipe::{self, Connection};
+use crate::wire::{Encoded, TaskFailure};
+use crate::{Process, ProcessOutput, run, sys};
 
-/// How long a server may take until it listens.
+/// How long a server may take until it listens; its initializer takes what it takes.
 const START_TIME: Duration = Duration::from_secs(60);
 
 /// How long it may take to end, when it has let go of what it reports through.
 const END_TIME: Duration = Duration::from_secs(5);
+
+/// What a server in a process of its own is to be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) server: ServerBuilder,
+    /// Where it listens, if not where nobody can guess.
+    pub(crate) address: Option<Address>,
+    /// What its clients have to know, if not what nobody can guess.
+    pub(crate) key: Option<Key>,
+    /// Whether it goes on when its owner ends.
+    pub(crate) is_detached: bool,
+    /// What it runs first.
+    pub(crate) initializer: Option<Result<Initializer, SubmitError>>,
+    pub(crate) stdout: Option<ProcessOutput>,
+    pub(crate) stderr: Option<ProcessOutput>,
+}
+
+/// A server in a process of its own, which listens.
+pub(crate) struct Started {
+    pub(crate) process: Process<()>,
+    pub(crate) address: Address,
+    pub(crate) key: Key,
+}
 
 /// What the process is told.
 #[derive(Serialize, Deserialize)]
@@ -29,79 +70,172 @@ struct Order {
     address: Address,
     key: TravellingKey,
     limits: Limits,
+    is_detached: bool,
+    /// The call of the initializer.
+    initializer: Option<Encoded>,
 }
 
-/// Says where it listens, or why it does not.
-type Report = Result<Address, Refusal>;
+/// What the process says.
+#[derive(Serialize, Deserialize)]
+enum Report {
+    /// It begins with the initializer.
+    Begins,
+    /// It has done with that, and waits for leave to go on.
+    Initialized(Result<Encoded, TaskFailure>),
+    /// Where it listens.
+    Listens(Address),
+    /// Why it does not.
+    Refused(Refusal),
+}
+
+/// The leave to go on.
+type Leave = ();
 
 /// What the process runs.
-fn serve(order: Order, report: Sender<Report>) {
+fn serve(order: Order, owner: Connection<Report, Leave>) {
+    // An owner that is gone is noticed elsewhere, and ends this process.
+    let say = |report: Report| drop(owner.send(&report));
     let key = Key::from(order.key);
     // Each client takes one. Where no more are allowed, clients are told when there is none left.
     let _ = sys::allow_open_files();
-    let served = ServerBuilder::of(order.limits).serve(&order.address, &key);
-    match served {
+    if order.is_detached
+        && let Err(error) = sys::begin_session()
+    {
+        let what = format!("it cannot have a session of its own: {error}");
+        return say(Report::Refused(Refusal::Other(what)));
+    }
+    if let Some(Encoded { bytes, handles }) = order.initializer {
+        say(Report::Begins);
+        let mut bytes_back = Vec::new();
+        let outcome = run::call(bytes, handles, &mut bytes_back);
+        say(Report::Initialized(outcome.map(|handles| Encoded {
+            bytes: bytes_back,
+            handles,
+        })));
+        if owner.recv().is_err() {
+            return;
+        }
+    }
+    match ServerBuilder::of(order.limits).serve(&order.address, &key) {
         Ok(server) => {
-            // An owner that is gone is noticed elsewhere, and ends this process.
-            let _ = report.send(&Ok(server.address().clone()));
-            drop(report);
+            say(Report::Listens(server.address().clone()));
+            drop(owner);
             server.wait();
         }
-        Err(error) => {
-            let _ = report.send(&Err(error.into()));
-        }
+        Err(error) => say(Report::Refused(error.into())),
     }
 }
 
 crate::register!(serve as "procession::manager::serve");
 
-/// Starts a server in a process of its own, which ends with this one, and waits until it listens: where, unless it is told, nobody else knows.
-pub(crate) fn start_process(
-    builder: &ServerBuilder,
-    address: Option<&Address>,
-) -> Result<(Process<()>, Address, Key), ServeError> {
-    let failed = |error: Arc<dyn std::error::Error + Send + Sync>| ServeError::NotStarted(error);
-    let said = |what: String| ServeError::NotStarted(Arc::new(NotServing(what)));
-    let key = Key::generate().map_err(|error| failed(Arc::new(error)))?;
-    let address = match address {
-        Some(address) => address.checked()?,
-        None => {
-            let name = Key::generate().map_err(|error| failed(Arc::new(error)))?;
-            Address::Abstract(format!("procession-{}", &name.to_hex()[..32]))
-        }
-    };
-    let order = Order {
-        address,
-        key: TravellingKey::from(&key),
-        limits: builder.limits(),
-    };
-    let (report, reports) = pipe::one_way::<Report>().map_err(|error| failed(Arc::new(error)))?;
-    let process = Process::builder()
-        .name("manager")
-        .daemon(true)
-        .spawn(serve, (order, report))
-        .map_err(|error| failed(Arc::new(error)))?;
-    match reports.recv_timeout(START_TIME) {
-        Ok(Some(Ok(address))) => Ok((process, address, key)),
-        Ok(Some(Err(why))) => {
-            process.kill();
-            let _ = process.join();
-            Err(why.into())
-        }
-        Ok(None) => {
-            process.kill();
-            let _ = process.join();
-            Err(said(format!("it did not listen within {START_TIME:?}")))
-        }
-        Err(_) => {
-            // It is about to end by itself, and then says why.
-            if !process.wait_timeout(END_TIME) {
-                process.kill();
-            }
-            match process.join() {
-                Ok(()) => Err(said("it ended before it listened".to_owned())),
-                Err(error) => Err(failed(Arc::new(error))),
+impl Plan {
+    /// Starts a server in a process of its own, which ends with this one until it is let go, and waits until it listens: where, unless it is told, nobody else knows.
+    pub(crate) fn start(self) -> Result<Started, ServeError> {
+        let initializer = self.initializer.transpose();
+        let initializer = initializer.map_err(ServeError::InitializerRefused)?;
+        let random = || Key::generate().map_err(not_started);
+        let key = self.key.map_or_else(random, Ok)?;
+        let address = match self.address {
+            Some(address) => address.checked()?,
+            None => Address::Abstract(format!("procession-{}", &random()?.to_hex()[..32])),
+        };
+        let order = Order {
+            address,
+            key: TravellingKey::from(&key),
+            limits: self.server.limits(),
+            is_detached: self.is_detached,
+            initializer: initializer.as_ref().map(Initializer::call),
+        };
+        let (owner, of_server) = pipe::duplex::<Leave, Report>().map_err(not_started)?;
+        // It may be there when whoever reads this one's output, or its terminal, has long gone.
+        let output = || match self.is_detached {
+            true => ProcessOutput::null(),
+            false => ProcessOutput::inherit(),
+        };
+        let process = Process::builder()
+            .name("manager")
+            .daemon(true)
+            .stdout(self.stdout.unwrap_or_else(output))
+            .stderr(self.stderr.unwrap_or_else(output))
+            .spawn(serve, (order, of_server))
+            .map_err(not_started)?;
+        let process = Starting { process, owner };
+        match process.listens(initializer.as_ref()) {
+            Ok(address) => Ok(Started {
+                process: process.process,
+                address,
+                key,
+            }),
+            Err(error) => {
+                process.process.kill();
+                let _ = process.process.join();
+                Err(error)
             }
         }
     }
+}
+
+/// A server's process that does not listen yet.
+struct Starting {
+    process: Process<()>,
+    owner: Connection<Leave, Report>,
+}
+
+impl Starting {
+    /// Waits until it listens, and says where.
+    fn listens(&self, initializer: Option<&Initializer>) -> Result<Address, ServeError> {
+        let mut limit = START_TIME;
+        loop {
+            match self.hear(limit)? {
+                Report::Begins => limit = Duration::MAX,
+                Report::Initialized(outcome) => {
+                    if let Some(initializer) = initializer {
+                        self.judge(initializer, outcome)?;
+                    }
+                    // If it is gone, that is heard next.
+                    let _ = self.owner.send(&());
+                    limit = START_TIME;
+                }
+                Report::Listens(address) => return Ok(address),
+                Report::Refused(why) => return Err(why.into()),
+            }
+        }
+    }
+
+    /// What it says next.
+    fn hear(&self, limit: Duration) -> Result<Report, ServeError> {
+        let said = |what: String| not_started(NotServing(what));
+        match self.owner.recv_timeout(limit) {
+            Ok(Some(report)) => Ok(report),
+            Ok(None) => Err(said(format!("it did not listen within {limit:?}"))),
+            Err(_) => {
+                // It is about to end by itself, and then says why.
+                if !self.process.wait_timeout(END_TIME) {
+                    self.process.kill();
+                }
+                match self.process.join() {
+                    Ok(()) => Err(said("it ended before it listened".to_owned())),
+                    Err(error) => Err(not_started(error)),
+                }
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        initializer: &Initializer,
+        outcome: Result<Encoded, TaskFailure>,
+    ) -> Result<(), ServeError> {
+        let judged = outcome.map_err(describe);
+        let judged = judged.and_then(|result| initializer.judge(&result));
+        judged.map_err(|message| ServeError::Initializer {
+            function: initializer.function.name.to_owned(),
+            pid: self.process.pid(),
+            message,
+        })
+    }
+}
+
+fn not_started(error: impl Error + Send + Sync + 'static) -> ServeError {
+    ServeError::NotStarted(Arc::new(error))
 }

@@ -17,7 +17,7 @@ use crate::manager::protocol::ObjectId;
 use crate::manager::secure::{Guest, Key, Listener};
 use crate::manager::store::{Effect, Mailbox, SessionId, Store};
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Poller, Ready};
+use crate::sys::{Poller, Ready, deadline_after};
 
 /// What the listener is reported as. Connections have the numbers from [`FIRST`] on.
 pub(super) const LISTENER: u64 = 0;
@@ -28,6 +28,9 @@ const FIRST: u64 = 2;
 
 /// When it is.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a server that is to end when it is not used waits at least for its first client.
+const FIRST_CLIENT_TIME: Duration = Duration::from_secs(60);
 
 /// Something that was begun for an object has said this.
 type Said = (ObjectId, Box<dyn Any + Send>);
@@ -73,6 +76,8 @@ pub(super) struct Turn {
     dirty: Vec<u64>,
     /// Those that are found to be lost while something is written to them.
     lost: Vec<u64>,
+    /// When it has not been used for long enough: while it has no client, and is to end for that.
+    unused_until: Option<Instant>,
     is_over: bool,
 }
 
@@ -118,6 +123,9 @@ impl Turn {
             busy: Vec::new(),
             dirty: Vec::new(),
             lost: Vec::new(),
+            unused_until: limits
+                .idle_timeout
+                .and_then(|time| deadline_after(time.max(FIRST_CLIENT_TIME))),
             is_over: false,
         })
     }
@@ -127,8 +135,10 @@ impl Turn {
         let mut ready: Vec<Ready> = Vec::new();
         let mut proved: Vec<(u64, Guest)> = Vec::new();
         while !self.is_over && !self.shared.is_over.load(Ordering::SeqCst) {
+            let unused_until = self.unused_until;
             let deadline = match self.busy.is_empty() {
-                true => self.door.deadline(),
+                // Who is proving the key may be about to use it.
+                true => self.door.deadline().or(unused_until),
                 false => Some(Instant::now()),
             };
             self.shared.poller.wait(&mut ready, deadline)?;
@@ -156,8 +166,18 @@ impl Turn {
             }
             self.door.expire(&self.shared.poller);
             self.flush();
+            // Whoever has come meanwhile has been looked at.
+            if unused_until == self.unused_until && self.is_unused() {
+                return Ok(());
+            }
         }
         Ok(())
+    }
+
+    /// Whether nobody has used it for as long as is waited for that.
+    fn is_unused(&self) -> bool {
+        let is_late = |until| until <= Instant::now();
+        self.unused_until.is_some_and(is_late) && self.door.deadline().is_none()
     }
 
     fn hear_threads(&mut self) {
@@ -178,6 +198,7 @@ impl Turn {
         };
         let session = Session::new(number, line, self.limits.max_frame);
         self.sessions.insert(number, session);
+        self.unused_until = None;
         self.store.open(SessionId(number));
     }
 
@@ -265,7 +286,11 @@ impl Turn {
                         self.start_threads_later();
                     }
                 }
-                Effect::Shutdown => self.is_over = true,
+                Effect::Shutdown => {
+                    // Before that is answered: whoever has asked for it may begin again at the same address.
+                    self.door.close();
+                    self.is_over = true;
+                }
             }
         }
     }
@@ -305,6 +330,9 @@ impl Turn {
         };
         self.shared.poller.remove(&session);
         drop(session);
+        if self.sessions.is_empty() {
+            self.unused_until = self.limits.idle_timeout.and_then(deadline_after);
+        }
         self.store.close(SessionId(number));
         self.see_to_effects();
         self.door.has_room(&self.shared.poller);

@@ -77,6 +77,8 @@ pub(crate) struct Welcome {
 pub(crate) struct Status {
     pub(crate) objects: u64,
     pub(crate) connections: u64,
+    /// The process that it runs in.
+    pub(crate) pid: u32,
 }
 
 /// Does what is asked of the server itself. Nothing of it waits.
@@ -169,6 +171,7 @@ fn answer(
             let status = Status {
                 objects: store.len() as u64,
                 connections: store.sessions() as u64,
+                pid: std::process::id(),
             };
             context(store, effects).answer(caller, &status);
             Ok(())

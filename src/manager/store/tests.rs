@@ -266,6 +266,7 @@ fn status_counts_and_shutdown_is_answered() {
     let status = Status {
         objects: 1,
         connections: 2,
+        pid: std::process::id(),
     };
     assert_eq!(bench.root(session, &RootOp::Status), Ok(status));
     assert!(!bench.is_shut_down);

@@ -45,7 +45,7 @@ impl Pool {
         let mut effects = Effects::default();
         if let Some(initializer) = &self.settings.initializer {
             let header = Header::new(Kind::Initialize, 0, 0);
-            link.push(header, &initializer.payload, Some(initializer.function));
+            link.push(header, &initializer.arguments, Some(initializer.function));
         }
         effects.flush.push(link.clone());
         let mut state = lock(&self.state);
