@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_lock_whose_owner_was_killed_goes_to_the_next_one_with_the_news,
         a_process_that_is_killed_while_it_waits_is_in_nobody_s_way,
         a_lock_that_is_not_waited_for_any_more_is_for_the_others,
+        what_is_held_comes_back_although_as_many_calls_wait_as_may,
         an_rlock_belongs_to_a_thread,
         permits_of_a_process_that_was_killed_are_there_again,
         a_bounded_semaphore_refuses_what_it_never_had,
@@ -138,6 +139,28 @@ fn a_process_that_is_killed_while_it_waits_is_in_nobody_s_way(place: Place) {
 
     drop(lock.lock().unwrap());
     drop(semaphore.acquire().unwrap());
+}
+
+fn what_is_held_comes_back_although_as_many_calls_wait_as_may(place: Place) {
+    let manager = place.manager();
+    let (lock, event) = (manager.lock().unwrap(), manager.event().unwrap());
+    let semaphore = manager.semaphore(1).unwrap();
+    let guard = lock.lock().unwrap();
+    let permit = semaphore.acquire().unwrap();
+    let next = lock.lock_async();
+    let permitted = semaphore.acquire_async();
+    // Those are two of them.
+    let waiting: Vec<_> = (2..65_536).map(|_| event.wait_async()).collect();
+    assert!(matches!(event.set(), Err(ManagerError::TooMany { .. })));
+
+    drop((guard, permit));
+
+    drop(block_on(next).unwrap());
+    drop(block_on(permitted).unwrap());
+    event.set().unwrap();
+    block_on(join_all(waiting))
+        .into_iter()
+        .for_each(|waited| waited.unwrap());
 }
 
 fn a_lock_that_is_not_waited_for_any_more_is_for_the_others(place: Place) {

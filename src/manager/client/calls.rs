@@ -93,6 +93,8 @@ struct State<R, A> {
     awaited: usize,
     /// How many are [`Call::Unheard`].
     unheard: usize,
+    /// How many are [`Call::Forgotten`].
+    forgotten: usize,
     /// The last [`Call::Forgotten`] that was sent while an answer might lie in the socket that nobody reads.
     pressing: Option<u64>,
     /// The reactor has been asked to look.
@@ -121,7 +123,7 @@ enum Call<A> {
 pub(super) enum Begin {
     /// Somebody will wait for it, or await it.
     Asked,
-    /// Nobody wants its answer.
+    /// Nobody wants its answer, which comes at once: something is given back. There is no limit to these.
     Forgotten,
 }
 
@@ -152,6 +154,7 @@ impl<R, A> Calls<R, A> {
             sleepers: BTreeMap::new(),
             awaited: 0,
             unheard: 0,
+            forgotten: 0,
             pressing: None,
             is_armed: false,
             lost: None,
@@ -170,7 +173,9 @@ impl<R, A> Calls<R, A> {
         if let Some(lost) = &state.lost {
             return Err(NotBegun::Lost(lost.clone()));
         }
-        if state.calls.len() >= MAX_CALLS {
+        // What is given back others wait for: it goes out whatever waits here, and is none of those.
+        let asked = state.calls.len() - state.forgotten;
+        if matches!(begin, Begin::Asked) && asked >= MAX_CALLS {
             return Err(NotBegun::TooMany);
         }
         state.last_number += 1;
@@ -379,6 +384,8 @@ impl<R, A> State<R, A> {
     fn enter(&mut self, number: u64, call: Call<A>) -> Option<Call<A>> {
         self.awaited += usize::from(call.is_awaited());
         self.unheard += usize::from(call.is_unheard());
+        // Nothing takes the place of one of these, and they never take another's.
+        self.forgotten += usize::from(matches!(call, Call::Forgotten));
         let replaced = self.calls.insert(number, call);
         self.awaited -= usize::from(replaced.as_ref().is_some_and(Call::is_awaited));
         self.unheard -= usize::from(replaced.as_ref().is_some_and(Call::is_unheard));
@@ -422,6 +429,7 @@ impl<R, A> State<R, A> {
                 }
                 Call::Forgotten => {
                     self.calls.remove(&number);
+                    self.forgotten -= 1;
                     self.pressing = self.pressing.filter(|pressing| *pressing != number);
                     effects.thrown_away.push(answer);
                 }
@@ -459,7 +467,7 @@ impl<R, A> State<R, A> {
             }
         }
         self.sleepers.values().for_each(|bell| bell.notify_one());
-        (self.awaited, self.unheard) = (0, 0);
+        (self.awaited, self.unheard, self.forgotten) = (0, 0, 0);
         self.lost = Some(lost);
     }
 }

@@ -63,7 +63,8 @@ impl Remote {
         }
     }
 
-    /// Sends a request whose answer nobody waits for, such as giving back a lock. Never blocks.
+    /// Sends a request whose answer nobody waits for, and which is answered at once, such as giving back a lock: also where more calls wait than may be
+    /// [asked](Self::call). Never blocks.
     pub(crate) fn tell<O: Serialize + 'static>(&self, op: &O) {
         // There is nobody to be told of what goes wrong; a server that is lost has let go of all there was.
         if let Ok(frame) = self.request(op) {

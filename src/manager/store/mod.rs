@@ -33,8 +33,11 @@ pub use self::root::Kind;
 pub(crate) use self::root::{RootOp, Status, Welcome};
 use super::protocol::{Fault, ObjectId, decode_object};
 
-/// The most calls that one session can have waiting for an answer.
+/// The most calls that a client can have waiting for an answer.
 pub(crate) const MAX_CALLS: usize = 65_536;
+
+/// The most that one session can have. There is always one more than a client uses up: by that it gives back what it has, which is answered at once.
+const MAX_CALLS_OF_SESSION: usize = MAX_CALLS + 1;
 
 /// A connection, as the store knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -152,7 +155,7 @@ impl Store {
             Ok(object) => object,
             Err(_) => return false,
         };
-        let refusal = if session.calls.len() >= MAX_CALLS {
+        let refusal = if session.calls.len() >= MAX_CALLS_OF_SESSION {
             Some(Fault::TooMany {
                 what: "calls that wait on one connection".to_owned(),
                 limit: MAX_CALLS as u64,

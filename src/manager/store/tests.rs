@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::testing::{Bench, packed, packed_with};
 use super::*;
-use crate::manager::objects::containers::{Got, ListOp, Put, QueueOp};
+use crate::manager::objects::containers::{Got, ListOp, Put, QueueOp, QueueState};
 use crate::manager::protocol::{PROTOCOL, Packed, encode_object};
 
 fn list(bench: &mut Bench, session: SessionId) -> ObjectId {
@@ -355,6 +355,12 @@ fn as_many_calls_wait_as_may_and_no_more() {
         .map(|_| get(&mut bench, session, queue))
         .collect();
     assert!(bench.waits(calls[MAX_CALLS - 1]));
+    // A client has no more of those. What it gives back beyond that does not wait.
+    bench
+        .ask::<_, QueueState>(session, queue, &QueueOp::State)
+        .unwrap();
+    let last = get(&mut bench, session, queue);
+    assert!(bench.waits(last));
 
     let refused = bench.ask::<_, Got<Packed>>(session, queue, &QueueOp::Get { wait: true });
     let limit = MAX_CALLS as u64;

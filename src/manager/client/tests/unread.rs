@@ -88,6 +88,23 @@ fn what_is_given_back_arrives_behind_an_answer_that_nobody_has_come_for() {
 }
 
 #[test]
+fn what_is_given_back_goes_out_although_no_more_can_be_asked() {
+    watched(|| {
+        let (remote, seen) = object();
+        let calls: Vec<_> = (0..MAX_CALLS).map(|_| ask(&remote, &Op::Wait)).collect();
+        let refused = ask(&remote, &Op::Wait).wait();
+        assert!(matches!(refused, Err(ManagerError::TooMany { .. })));
+
+        remote.tell(&Op::Undo(7));
+        remote.tell(&Op::Undo(8));
+
+        until(|| lock(&seen).undone == [7, 8]);
+        drop(calls);
+        until(|| is_idle(&remote));
+    });
+}
+
+#[test]
 fn threads_that_end_let_go_of_what_they_kept() {
     thread_local! {
         static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
