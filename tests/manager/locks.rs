@@ -11,8 +11,8 @@ use super::{On, Place, Test, begin, kill_this_process, pool, tests};
 use futures::executor::block_on;
 use futures::future::join_all;
 use procession::manager::{
-    BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, EventProxy, LockError,
-    LockProxy, ManagerError, PoolProxy, RLockProxy, SemaphoreProxy,
+    BarrierError, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, EventProxy, GetError,
+    LockError, LockProxy, ManagerError, PoolProxy, RLockProxy, SemaphoreProxy,
 };
 use procession::shared::Value;
 use procession::{EndOfWorker, Failure, Kill, Shutdown, SubmitError, TaskError};
@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_process_that_is_killed_while_it_waits_is_in_nobody_s_way,
         a_lock_that_is_not_waited_for_any_more_is_for_the_others,
         what_is_held_comes_back_although_as_many_calls_wait_as_may,
+        no_time_is_enough_for_what_is_there,
         an_rlock_belongs_to_a_thread,
         permits_of_a_process_that_was_killed_are_there_again,
         a_bounded_semaphore_refuses_what_it_never_had,
@@ -161,6 +162,52 @@ fn what_is_held_comes_back_although_as_many_calls_wait_as_may(place: Place) {
     block_on(join_all(waiting))
         .into_iter()
         .for_each(|waited| waited.unwrap());
+}
+
+fn no_time_is_enough_for_what_is_there(place: Place) {
+    let manager = place.manager();
+    let none = Duration::ZERO;
+    let (lock, rlock) = (manager.lock().unwrap(), manager.rlock().unwrap());
+    let (condition, event) = (manager.condition().unwrap(), manager.event().unwrap());
+    let (semaphore, queue) = (manager.semaphore(2).unwrap(), manager.queue().unwrap());
+    queue.put(1).unwrap();
+    queue.put(2).unwrap();
+    event.set().unwrap();
+
+    drop(lock.lock_timeout(none).unwrap());
+    let guard = block_on(lock.lock_timeout_async(none)).unwrap();
+    drop(rlock.lock_timeout(none).unwrap());
+    drop(block_on(rlock.lock_timeout_async(none)).unwrap());
+    drop(condition.lock_timeout(none).unwrap());
+    let condition_guard = block_on(condition.lock_timeout_async(none)).unwrap();
+    let permit = semaphore.acquire_timeout(none).unwrap();
+    let other = block_on(semaphore.acquire_timeout_async(none)).unwrap();
+    event.wait_timeout(none).unwrap();
+    block_on(event.wait_timeout_async(none)).unwrap();
+    assert_eq!(queue.get_timeout(none).unwrap(), 1);
+    assert_eq!(block_on(queue.get_timeout_async(none)).unwrap(), 2);
+    assert!(matches!(
+        queue.join_timeout(none),
+        Err(ManagerError::TimedOut)
+    ));
+    queue.task_done().unwrap();
+    queue.task_done().unwrap();
+    queue.join_timeout(none).unwrap();
+    block_on(queue.join_timeout_async(none)).unwrap();
+
+    // And what is not there is not waited for.
+    event.clear().unwrap();
+    let late = block_on(lock.lock_timeout_async(none));
+    assert!(matches!(late, Err(LockError::TimedOut)));
+    let late = block_on(condition.lock_timeout_async(none));
+    assert!(matches!(late, Err(LockError::TimedOut)));
+    let late = block_on(semaphore.acquire_timeout_async(none));
+    assert!(matches!(late, Err(ManagerError::TimedOut)));
+    let late = block_on(event.wait_timeout_async(none));
+    assert!(matches!(late, Err(ManagerError::TimedOut)));
+    let late = block_on(queue.get_timeout_async(none));
+    assert!(matches!(late, Err(GetError::Empty)));
+    drop((guard, condition_guard, permit, other));
 }
 
 fn a_lock_that_is_not_waited_for_any_more_is_for_the_others(place: Place) {

@@ -177,18 +177,25 @@ impl<T: Serialize + DeserializeOwned + 'static> QueueProxy<T> {
         self.begin_get(false)
     }
 
-    /// Gets the first item if there is one before so long. The way to the manager and back is a part of the time.
+    /// Gets the first item if there is one before so long. The way to the manager and back is a part of the time. Zero is to try, for which the manager's answer
+    /// is waited for.
     ///
     /// # Errors
     ///
     /// [`Empty`](GetError::Empty), not before that; else as [`get`](Self::get).
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
-        self.get_async().wait_timeout(timeout)
+        match timeout.is_zero() {
+            true => self.try_get(),
+            false => self.get_async().wait_timeout(timeout),
+        }
     }
 
     /// [`get_timeout`](Self::get_timeout), awaited.
     pub fn get_timeout_async(&self, timeout: Duration) -> Attempt<T, GetError> {
-        self.get_async().within(timeout)
+        match timeout.is_zero() {
+            true => self.try_get_async(),
+            false => self.get_async().within(timeout),
+        }
     }
 
     /// The items, until the queue is closed and empty; waits for each.
@@ -269,18 +276,35 @@ impl<T: Serialize + DeserializeOwned + 'static> QueueProxy<T> {
         Attempt::new(self.remote.call(&QueueOp::Join, |()| Ok(Ok(()))))
     }
 
-    /// Waits for that for at most so long.
+    /// Waits for that for at most so long. Zero is to look, for which the manager's answer is waited for.
     ///
     /// # Errors
     ///
     /// [`ManagerError::TimedOut`], not before that; else as [`join`](Self::join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), ManagerError> {
-        self.join_async().wait_timeout(timeout)
+        match timeout.is_zero() {
+            true => self.is_joined().wait(),
+            false => self.join_async().wait_timeout(timeout),
+        }
     }
 
     /// [`join_timeout`](Self::join_timeout), awaited.
     pub fn join_timeout_async(&self, timeout: Duration) -> Attempt<()> {
-        self.join_async().within(timeout)
+        match timeout.is_zero() {
+            true => self.is_joined(),
+            false => self.join_async().within(timeout),
+        }
+    }
+
+    /// Whether every item is done now; else the time is over.
+    fn is_joined(&self) -> Attempt<()> {
+        let calling = self.remote.call(&QueueOp::State, |state: QueueState| {
+            Ok(match state.unfinished {
+                0 => Ok(()),
+                _ => Err(ManagerError::TimedOut),
+            })
+        });
+        Attempt::new(calling)
     }
 
     fn begin_put(&self, item: T, wait: bool) -> Putting<T> {

@@ -117,14 +117,17 @@ impl ConditionProxy {
         timeout: Duration,
     ) -> Result<ConditionGuard, LockError<ConditionGuard>> {
         if timeout.is_zero() {
-            return self.try_lock().map_err(LockError::timed_out);
+            return self.lock_timeout_async(timeout).wait();
         }
         self.lock_async().wait_until(deadline_after(timeout))
     }
 
     /// [`lock_timeout`](Self::lock_timeout), awaited.
     pub fn lock_timeout_async(&self, timeout: Duration) -> Locking<ConditionGuard> {
-        self.lock_async().within(timeout)
+        match timeout.is_zero() {
+            true => self.try_lock_async().in_no_time(),
+            false => self.lock_async().within(timeout),
+        }
     }
 
     /// Whether somebody had the lock when the manager was asked; it may be otherwise by now.

@@ -111,18 +111,28 @@ impl EventProxy {
     ///
     /// [`ManagerError::TimedOut`], not before that.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), ManagerError> {
-        if timeout.is_zero() {
-            return match self.is_set()? {
-                true => Ok(()),
-                false => Err(ManagerError::TimedOut),
-            };
+        match timeout.is_zero() {
+            true => self.look().wait(),
+            false => self.attempt().wait_timeout(timeout),
         }
-        self.wait_timeout_async(timeout).wait_timeout(timeout)
     }
 
     /// [`wait_timeout`](Self::wait_timeout), awaited.
     pub fn wait_timeout_async(&self, timeout: Duration) -> Attempt<()> {
-        let calling = self.remote.call(&EventOp::Wait, |()| Ok(Ok(())));
-        Attempt::new(calling).within(timeout)
+        match timeout.is_zero() {
+            true => self.look(),
+            false => self.attempt().within(timeout),
+        }
+    }
+
+    fn attempt(&self) -> Attempt<()> {
+        Attempt::new(self.remote.call(&EventOp::Wait, |()| Ok(Ok(()))))
+    }
+
+    /// Whether it is set now; else the time is over.
+    fn look(&self) -> Attempt<()> {
+        Attempt::new(self.remote.call(&EventOp::IsSet, |is_set: bool| {
+            Ok(is_set.then_some(()).ok_or(ManagerError::TimedOut))
+        }))
     }
 }

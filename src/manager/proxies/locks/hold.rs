@@ -140,6 +140,8 @@ pub(super) fn undo<W: Words>(answer: &[u8]) -> Option<Vec<u8>> {
 pub struct Locking<G> {
     state: State<G>,
     guard: fn(Hold) -> G,
+    /// There is no time: it is tried, and then its time is over.
+    is_timed_try: bool,
     /// It is no more `Send` than the guard is.
     made: PhantomData<G>,
 }
@@ -155,6 +157,7 @@ impl<G> Locking<G> {
         Self {
             state: State::Asked(attempt),
             guard,
+            is_timed_try: false,
             made: PhantomData,
         }
     }
@@ -163,6 +166,7 @@ impl<G> Locking<G> {
         Self {
             state: State::Refused(Some(error)),
             guard,
+            is_timed_try: false,
             made: PhantomData,
         }
     }
@@ -174,27 +178,39 @@ impl<G> Locking<G> {
         self
     }
 
+    /// The same, which was to be tried only: if somebody has the lock, its time is over.
+    pub(super) fn in_no_time(mut self) -> Self {
+        self.is_timed_try = true;
+        self
+    }
+
+    fn error(is_timed_try: bool, guard: fn(Hold) -> G, error: LockError<Hold>) -> LockError<G> {
+        let error = error.map(guard);
+        match is_timed_try {
+            true => error.timed_out(),
+            false => error,
+        }
+    }
+
     /// Blocks until it is answered.
     pub(super) fn wait(self) -> Result<G, LockError<G>> {
-        let guard = self.guard;
-        self.finish(|attempt| attempt.wait(), guard)
+        self.finish(|attempt| attempt.wait())
     }
 
     /// Blocks until it is answered, or the deadline has passed.
     pub(super) fn wait_until(self, deadline: Option<Instant>) -> Result<G, LockError<G>> {
-        let guard = self.guard;
-        self.finish(|attempt| attempt.wait_until(deadline), guard)
+        self.finish(|attempt| attempt.wait_until(deadline))
     }
 
     fn finish(
         self,
         wait: impl FnOnce(Attempt<Hold, LockError<Hold>>) -> Result<Hold, LockError<Hold>>,
-        guard: fn(Hold) -> G,
     ) -> Result<G, LockError<G>> {
+        let (is_timed_try, guard) = (self.is_timed_try, self.guard);
         match self.state {
             State::Asked(attempt) => match wait(attempt) {
                 Ok(hold) => Ok(guard(hold)),
-                Err(error) => Err(error.map(guard)),
+                Err(error) => Err(Self::error(is_timed_try, guard, error)),
             },
             State::Refused(error) => Err(error.unwrap_or(LockError::TimedOut)),
         }
@@ -208,11 +224,11 @@ impl<G> Future for Locking<G> {
     type Output = Result<G, LockError<G>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let guard = self.guard;
+        let (is_timed_try, guard) = (self.is_timed_try, self.guard);
         match &mut self.state {
             State::Asked(attempt) => Pin::new(attempt).poll(context).map(|answer| match answer {
                 Ok(hold) => Ok(guard(hold)),
-                Err(error) => Err(error.map(guard)),
+                Err(error) => Err(Self::error(is_timed_try, guard, error)),
             }),
             State::Refused(error) => match error.take() {
                 Some(error) => Poll::Ready(Err(error)),

@@ -123,14 +123,17 @@ impl RLockProxy {
     /// [`TimedOut`](LockError::TimedOut), not before that; else as [`lock`](Self::lock).
     pub fn lock_timeout(&self, timeout: Duration) -> Result<RLockGuard, LockError<RLockGuard>> {
         if timeout.is_zero() {
-            return self.try_lock().map_err(LockError::timed_out);
+            return self.lock_timeout_async(timeout).wait();
         }
         self.lock_async().wait_until(deadline_after(timeout))
     }
 
     /// [`lock_timeout`](Self::lock_timeout), awaited; for the thread that calls this.
     pub fn lock_timeout_async(&self, timeout: Duration) -> Locking<RLockGuard> {
-        self.lock_async().within(timeout)
+        match timeout.is_zero() {
+            true => self.try_lock_async().in_no_time(),
+            false => self.lock_async().within(timeout),
+        }
     }
 
     /// Whether some thread had it when the manager was asked; it may be otherwise by now.

@@ -100,10 +100,7 @@ macro_rules! semaphore {
 
             /// [`acquire`](Self::acquire), awaited. Dropping the future gives up the place in the line; a permit that was on its way is given back.
             pub fn acquire_async(&self) -> Attempt<Permit> {
-                Attempt::new(acquire(&self.remote, true, |permit| {
-                    // It waits until there is one.
-                    Ok(permit.ok_or(ManagerError::TimedOut))
-                }))
+                self.acquire_or_time_out(true)
             }
 
             /// Takes a permit if there is one; `None` if not.
@@ -127,14 +124,24 @@ macro_rules! semaphore {
             /// [`ManagerError::TimedOut`], not before that.
             pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit, ManagerError> {
                 if timeout.is_zero() {
-                    return self.try_acquire()?.ok_or(ManagerError::TimedOut);
+                    return self.acquire_timeout_async(timeout).wait();
                 }
                 self.acquire_async().wait_timeout(timeout)
             }
 
             /// [`acquire_timeout`](Self::acquire_timeout), awaited.
             pub fn acquire_timeout_async(&self, timeout: Duration) -> Attempt<Permit> {
-                self.acquire_async().within(timeout)
+                match timeout.is_zero() {
+                    true => self.acquire_or_time_out(false),
+                    false => self.acquire_async().within(timeout),
+                }
+            }
+
+            /// One that does not wait has no time for it.
+            fn acquire_or_time_out(&self, wait: bool) -> Attempt<Permit> {
+                Attempt::new(acquire(&self.remote, wait, |permit| {
+                    Ok(permit.ok_or(ManagerError::TimedOut))
+                }))
             }
 
             /// Adds a permit, of whoever it was. (A [`Permit`] that is there is released by dropping it.)
