@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use futures::executor::block_on;
 use futures::future::{join_all, select};
-use procession::manager::{Address, Key, Manager, ManagerError, Server};
+use procession::manager::{Address, Key, ListProxy, Manager, ManagerError, Server};
 use procession::pipe::{self, Sender};
 use procession::{Failure, Process, ProcessPoolExecutor};
 
@@ -26,6 +26,7 @@ fn main() {
             proxies_of_another_manager_are_refused,
             a_published_object_is_found_as_what_it_is,
             the_server_of_this_process_is_called_as_any_other,
+            a_value_that_calls_its_server_when_it_is_dropped_does_not_keep_that_from_ending,
         ]
     });
 }
@@ -122,6 +123,34 @@ impl Other {
         Self
     }
 }
+
+/// Says by a call when it is dropped, and to the channel what came of it.
+struct Farewell {
+    notes: ListProxy<String>,
+    said: Option<Sender<bool>>,
+}
+
+#[procession::managed]
+impl Farewell {
+    pub fn new(notes: ListProxy<String>) -> Self {
+        Self { notes, said: None }
+    }
+
+    pub fn tell(&mut self) {
+        self.said = FAREWELLS.lock().unwrap().take();
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let end = self.notes.push("farewell".to_owned());
+        if let Some(said) = self.said.take() {
+            let _ = said.send(&end.is_ok());
+        }
+    }
+}
+
+static FAREWELLS: Mutex<Option<Sender<bool>>> = Mutex::new(None);
 
 #[procession::task]
 fn serve(key: String, listens: Sender<String>) -> Result<(), Failure> {
@@ -382,4 +411,27 @@ fn the_server_of_this_process_is_called_as_any_other() {
     drop((keeper, kept));
     server.shutdown();
     assert!(!manager.is_alive());
+}
+
+fn a_value_that_calls_its_server_when_it_is_dropped_does_not_keep_that_from_ending() {
+    let key = Key::generate().unwrap();
+    let address = format!("unix:@procession-test-farewell-{}", std::process::id());
+    let server = Manager::serve(&address.parse().unwrap(), &key).unwrap();
+    let manager = Manager::connect(server.address(), &key).unwrap();
+    let notes = manager.list().unwrap();
+    let (said, farewells) = pipe::one_way().unwrap();
+    *FAREWELLS.lock().unwrap() = Some(said);
+    let heard = FarewellProxy::new(&manager, notes.clone()).unwrap();
+    heard.tell().unwrap();
+    let unheard = FarewellProxy::new(&manager, notes.clone()).unwrap();
+
+    // While the server is there, it is called.
+    drop(unheard);
+    support::until("the farewell", || notes.len().unwrap() == 1);
+
+    drop(server);
+
+    assert!(!farewells.recv().unwrap(), "nobody served it any more");
+    assert!(!manager.is_alive());
+    drop(heard);
 }

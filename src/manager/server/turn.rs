@@ -64,9 +64,10 @@ pub(super) struct Turn {
     shared: Arc<Shared>,
     send: Arc<dyn Fn(ObjectId, Box<dyn Any + Send>) + Send + Sync>,
     limits: Limits,
-    store: Store,
+    // Dropped in this order: nobody is served any more, and whoever calls is told so, when values of users' types go. What those do then may be a call.
     door: Door,
     sessions: HashMap<u64, Session>,
+    store: Store,
     threads: Threads,
     /// The number of the next connection.
     next: u64,
@@ -83,6 +84,7 @@ pub(super) struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.sessions.clear();
         let unheard = lock(&self.shared.said).take();
         drop(unheard);
     }
