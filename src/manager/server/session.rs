@@ -137,9 +137,11 @@ impl Session {
         self.line.outgoing.push(out);
     }
 
-    /// Writes what the socket takes, and has the poller report what is waited for now; an error says that the connection is lost.
-    pub(super) fn flush(&mut self, poller: &Poller) -> io::Result<()> {
+    /// Writes what the socket takes, and has the poller report what is waited for now; an error says that the connection is lost. Says whether it has read
+    /// enough by this to be listened to again: then it is to be served, since what it has asked may have come already.
+    pub(super) fn flush(&mut self, poller: &Poller) -> io::Result<bool> {
         self.is_dirty = false;
+        let was_full = self.is_full;
         let is_all = self.line.outgoing.flush()?;
         self.is_full = self.is_over_limit();
         let wanted = (!self.is_full, !is_all);
@@ -147,7 +149,7 @@ impl Session {
             poller.watch(&self.line, self.number, wanted.0, wanted.1)?;
             self.watched = wanted;
         }
-        Ok(())
+        Ok(was_full && !self.is_full)
     }
 }
 

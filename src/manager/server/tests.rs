@@ -1,3 +1,6 @@
+#[cfg(feature = "network")]
+mod full;
+
 use std::io::{self, Read as _, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
@@ -341,7 +344,7 @@ mod over_a_network {
 
     use super::*;
 
-    fn served_on_loopback() -> (Server, Key) {
+    pub(super) fn served_on_loopback() -> (Server, Key) {
         let key = Key::generate().unwrap();
         let address = Address::Tcp("127.0.0.1:0".into());
         let server = Server::builder().serve(&address, &key).unwrap();

@@ -217,8 +217,8 @@ impl Turn {
             }
             if session.is_over_limit() || session.is_full() {
                 match session.flush(&self.shared.poller) {
-                    Ok(()) if session.is_full() => return,
-                    Ok(()) => {}
+                    Ok(_) if session.is_full() => return,
+                    Ok(_) => {}
                     Err(_) => return self.end(number),
                 }
             }
@@ -313,10 +313,11 @@ impl Turn {
         // Who ends lets others go on, to whom something is queued then.
         while !self.dirty.is_empty() || !self.lost.is_empty() {
             for number in mem::take(&mut self.dirty) {
-                if let Some(session) = self.sessions.get_mut(&number)
-                    && session.flush(&self.shared.poller).is_err()
-                {
-                    self.lost.push(number);
+                let session = self.sessions.get_mut(&number);
+                match session.map(|session| session.flush(&self.shared.poller)) {
+                    Some(Ok(true)) => self.is_busy(number),
+                    Some(Err(_)) => self.lost.push(number),
+                    Some(Ok(false)) | None => {}
                 }
             }
             for number in mem::take(&mut self.lost) {
