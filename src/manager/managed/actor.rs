@@ -1,12 +1,13 @@
 //! An object of a user's own: which of its calls may begin, and what came of them.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::MAX_AT_ONCE;
 use super::running::{self, Answer, Cell, New, Said, Ticket, full_name};
 use super::words::{Making, ManagedOp};
+use crate::manager::objects::turns::Turns;
 use crate::manager::protocol::{Fault, Packed};
 use crate::manager::store::{Caller, Context, Item, Object, SessionId};
 use crate::registry::{Constructor, ManagedType, Method, types};
@@ -27,9 +28,9 @@ pub(super) struct Managed {
     type_name: String,
     value: Value,
     /// Who waits for the constructor.
-    ready: Vec<Caller>,
+    ready: Turns<()>,
     /// What has not been handed out yet, in the order in which it came.
-    waiting: VecDeque<Waiting>,
+    waiting: Turns<Waiting>,
     /// What has been handed out, and has not ended, by number. One that is exclusive is the only one.
     running: BTreeMap<u64, Running>,
     next_number: u64,
@@ -53,7 +54,6 @@ enum Value {
 }
 
 struct Waiting {
-    caller: Caller,
     method: &'static Method,
     arguments: Item,
 }
@@ -83,8 +83,8 @@ impl Managed {
                 init,
                 offset,
             },
-            ready: Vec::new(),
-            waiting: VecDeque::new(),
+            ready: Turns::default(),
+            waiting: Turns::default(),
             running: BTreeMap::new(),
             next_number: 0,
         })
@@ -103,11 +103,7 @@ impl Managed {
             return Err(Fault::NoMethod { type_name, method });
         };
         let arguments = context.keep(arguments)?;
-        self.waiting.push_back(Waiting {
-            caller,
-            method,
-            arguments,
-        });
+        self.waiting.push(caller, Waiting { method, arguments });
         self.advance(context);
         Ok(())
     }
@@ -119,7 +115,7 @@ impl Managed {
             Value::Made(cell) => cell.clone(),
             Value::Refused(error) => {
                 let error = Some(error.clone());
-                for caller in self.ready.drain(..) {
+                while let Some((caller, ())) = self.ready.pop() {
                     context.answer(caller, &error);
                 }
                 let fault = Fault::Failed(format!(
@@ -133,14 +129,14 @@ impl Managed {
                 return self.fail_all(&fault, context);
             }
         };
-        for caller in self.ready.drain(..) {
+        while let Some((caller, ())) = self.ready.pop() {
             context.answer(caller, &None::<Packed>);
         }
-        while let Some(next) = self.next() {
+        while let Some((caller, next)) = self.next() {
             let (number, ticket) = (self.next_number, Ticket::default());
             self.next_number += 1;
             let running = Running {
-                caller: Some(next.caller),
+                caller: Some(caller),
                 is_exclusive: next.method.is_exclusive,
                 ticket: ticket.clone(),
             };
@@ -158,19 +154,20 @@ impl Managed {
     }
 
     /// The first that waits, if it may run beside what runs.
-    fn next(&mut self) -> Option<Waiting> {
+    fn next(&mut self) -> Option<(Caller, Waiting)> {
         let mut running = self.running.values();
-        let may_run = match self.waiting.front()?.method.is_exclusive {
+        let may_run = match self.waiting.first()?.method.is_exclusive {
             true => running.len() == 0,
             false => running.len() < MAX_AT_ONCE && !running.any(|call| call.is_exclusive),
         };
-        may_run.then(|| self.waiting.pop_front()).flatten()
+        may_run.then(|| self.waiting.pop()).flatten()
     }
 
     fn fail_all(&mut self, fault: &Fault, context: &mut Context<'_>) {
-        let ready = self.ready.drain(..);
-        let waiting = self.waiting.drain(..).map(|waiting| waiting.caller);
-        for caller in ready.chain(waiting) {
+        while let Some((caller, ())) = self.ready.pop() {
+            context.fail(caller, fault.clone());
+        }
+        while let Some((caller, _)) = self.waiting.pop() {
             context.fail(caller, fault.clone());
         }
     }
@@ -202,24 +199,17 @@ impl Managed {
         }
     }
 
-    /// Forgets those who wait, and says who they were.
-    fn forget(&mut self, is_gone: impl Fn(Caller) -> bool) -> Vec<Caller> {
-        let mut gone: Vec<Caller> = self.ready.extract_if(.., |of| is_gone(*of)).collect();
-        self.waiting.retain(|waiting| {
-            let keep = !is_gone(waiting.caller);
-            if !keep {
-                gone.push(waiting.caller);
-            }
-            keep
-        });
+    /// Forgets for whom calls run, and says whether there were any.
+    fn abandon(&mut self, is_gone: impl Fn(Caller) -> bool) -> bool {
+        let mut was_any = false;
         for call in self.running.values_mut() {
-            if let Some(caller) = call.caller.take_if(|caller| is_gone(*caller)) {
+            if call.caller.take_if(|caller| is_gone(*caller)).is_some() {
                 // Whether or not it has begun: its work says when it has ended, or that it never will have begun.
                 call.ticket.take();
-                gone.push(caller);
+                was_any = true;
             }
         }
-        gone
+        was_any
     }
 }
 
@@ -240,7 +230,7 @@ impl Object for Managed {
         match context.understand(caller, op) {
             None => {}
             Some(ManagedOp::Ready) => {
-                self.ready.push(caller);
+                self.ready.push(caller, ());
                 self.advance(context);
             }
             Some(ManagedOp::Call { method, arguments }) => {
@@ -252,7 +242,10 @@ impl Object for Managed {
     }
 
     fn cancel(&mut self, caller: Caller, context: &mut Context<'_>) {
-        for caller in self.forget(|of| of == caller) {
+        let was_there = self.waiting.remove(caller).is_some()
+            || self.ready.remove(caller).is_some()
+            || self.abandon(|of| of == caller);
+        if was_there {
             context.fail(caller, Fault::Cancelled);
         }
         // What waited behind it may not have to wait any more.
@@ -260,7 +253,9 @@ impl Object for Managed {
     }
 
     fn leave(&mut self, session: SessionId, context: &mut Context<'_>) {
-        self.forget(|of| of.session == session);
+        self.waiting.remove_session(session);
+        self.ready.remove_session(session);
+        self.abandon(|of| of.session == session);
         self.advance(context);
     }
 

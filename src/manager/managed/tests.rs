@@ -12,7 +12,9 @@ use serde::de::DeserializeOwned;
 use super::MAX_AT_ONCE;
 use super::words::{Making, ManagedOp};
 use crate::manager::protocol::{self, Fault, ObjectId, Packed};
-use crate::manager::store::{Caller, Effect, Kind, Mailbox, RootOp, SessionId, Store, Work};
+use crate::manager::store::{
+    Caller, Effect, Kind, MAX_CALLS, Mailbox, RootOp, SessionId, Store, Work,
+};
 use crate::primitives::plain::{Mutex, lock};
 use crate::registry::private::{
     Constructor, ManagedType, Method, Name, construct, construct_or_fail, exclusive, shared,
@@ -531,6 +533,24 @@ fn a_call_that_waits_is_taken_back() {
     assert_eq!(world.returned::<u64>(waits), Err(Fault::Cancelled));
     world.run_all();
     assert_eq!(world.returned::<u64>(first), Ok(2));
+}
+
+#[test]
+fn as_many_calls_as_may_wait_are_taken_back_one_by_one() {
+    let (mut world, probe) = World::with_ready_probe(1);
+    let running = world.call(probe, "add", &1_u64);
+    let waiting: Vec<u64> = (1..MAX_CALLS)
+        .map(|_| world.call(probe, "add", &1_u64))
+        .collect();
+    // It does not take longer for each of them the more there are.
+    for call in waiting.iter().rev() {
+        world.cancel(*call);
+    }
+    assert_eq!(world.answers.len(), waiting.len());
+    let cancelled = |(_, answer): &(u64, Result<Vec<u8>, Fault>)| *answer == Err(Fault::Cancelled);
+    assert!(world.answers.iter().all(cancelled));
+    world.run_all();
+    assert_eq!(world.returned::<u64>(running), Ok(2));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 pub(super) mod containers;
 pub(super) mod locks;
 pub(super) mod pool;
-mod turns;
+pub(super) mod turns;
 
 use super::managed;
 use super::protocol::Fault;
