@@ -81,6 +81,8 @@ struct Entry {
     /// The types of its values, in the words of whoever made it.
     type_name: String,
     object: Box<dyn Object>,
+    /// Who has ever asked it something, and is still there.
+    askers: HashSet<SessionId>,
 }
 
 /// A connection's part.
@@ -137,6 +139,9 @@ impl Store {
         };
         // Objects are left while all that it was granted is still there.
         for object in &ended.asked {
+            if let Some(entry) = self.objects.get_mut(object) {
+                entry.askers.remove(&session);
+            }
             self.with(*object, |object, context| object.leave(session, context));
         }
         drop(ended);
@@ -160,10 +165,15 @@ impl Store {
                 what: "calls that wait on one connection".to_owned(),
                 limit: MAX_CALLS as u64,
             })
-        } else if object != ObjectId::ROOT && !self.objects.contains_key(&object) {
-            Some(Fault::NoObject)
-        } else {
+        } else if object == ObjectId::ROOT {
             None
+        } else if let Some(entry) = self.objects.get_mut(&object) {
+            if session.asked.insert(object) {
+                entry.askers.insert(caller.session);
+            }
+            None
+        } else {
+            Some(Fault::NoObject)
         };
         session.calls.insert(caller.call, object);
         if let Some(fault) = refusal {
@@ -171,7 +181,6 @@ impl Store {
         } else if object == ObjectId::ROOT {
             root::ask(self, caller, payload);
         } else {
-            session.asked.insert(object);
             self.with(object, |object, context| {
                 object.ask(caller, payload, context)
             });
@@ -281,7 +290,7 @@ impl Store {
                     &mut self.effects,
                     self.max_frame,
                 ));
-                let waiting = self.waiting_for(id);
+                let waiting = self.waiting_for(id, &entry.askers);
                 drop(entry);
                 for caller in waiting {
                     let fault = Fault::NoObject;
@@ -293,12 +302,13 @@ impl Store {
     }
 
     /// Whoever waits for an object that goes. (A proxy keeps its object while it is called, so these are clients that broke the rules.)
-    fn waiting_for(&mut self, id: ObjectId) -> Vec<Caller> {
+    fn waiting_for(&mut self, id: ObjectId, askers: &HashSet<SessionId>) -> Vec<Caller> {
         let mut waiting = Vec::new();
-        for (session, known) in &mut self.sessions {
-            if !known.asked.remove(&id) {
+        for session in askers {
+            let Some(known) = self.sessions.get_mut(session) else {
                 continue;
-            }
+            };
+            known.asked.remove(&id);
             let calls = known.calls.iter().filter(|(_, of)| **of == id);
             waiting.extend(calls.map(|(call, _)| Caller {
                 session: *session,

@@ -1,5 +1,7 @@
 //! Object 0: makes objects, names them, and ends the server.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, Context, Effect, Entry, Item, Object, ObjectId, Ref, Refs, Store};
@@ -216,6 +218,7 @@ fn create(
         kind,
         type_name,
         object,
+        askers: HashSet::new(),
     };
     entry.object.begin(&mut Context::new(
         id,
