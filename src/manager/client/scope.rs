@@ -6,6 +6,7 @@
 //! task of its own, whose proxies are no part of the value around it. Scopes leave those around them as they were, also after a panic.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -27,12 +28,12 @@ struct Packing {
     /// Of the payload.
     number: u32,
     site: Arc<Site>,
-    refs: Vec<ObjectId>,
+    refs: BTreeSet<ObjectId>,
 }
 
 /// An answer that is being read.
 struct Reading {
-    granted: Vec<Remote>,
+    granted: BTreeMap<ObjectId, Remote>,
     /// The number of the payload that is being unpacked from it; 0 is none.
     unpacking: u32,
 }
@@ -90,7 +91,7 @@ pub(super) fn pack_by<R>(
         let scope = Packing {
             number: handles::encoding(),
             site: remote.site().clone(),
-            refs: Vec::new(),
+            refs: BTreeSet::new(),
         };
         // On a thread that is ending this may be gone: then a proxy in the value is refused.
         let packs = PACKING
@@ -102,7 +103,8 @@ pub(super) fn pack_by<R>(
             packing.last_mut().map(|of| std::mem::take(&mut of.refs))
         });
         drop(packs);
-        (encoded, refs.ok().flatten().unwrap_or_default())
+        let refs = refs.ok().flatten().unwrap_or_default();
+        (encoded, refs.into_iter().collect())
     });
     (encoded, refs, handles)
 }
@@ -121,9 +123,7 @@ pub(super) fn pack(remote: &Remote) -> Option<Result<(), &'static str>> {
         if remote.id() == ObjectId::ROOT {
             return Some(Err("it holds a `Manager`, which a manager cannot keep"));
         }
-        if !scope.refs.contains(&remote.id()) {
-            scope.refs.push(remote.id());
-        }
+        scope.refs.insert(remote.id());
         Some(Ok(()))
     });
     noted.ok().flatten()
@@ -132,7 +132,7 @@ pub(super) fn pack(remote: &Remote) -> Option<Result<(), &'static str>> {
 /// Reads an answer, with what was granted along with it at hand.
 pub(super) fn read<R>(granted: Vec<Remote>, read: impl FnOnce() -> R) -> R {
     let scope = Reading {
-        granted,
+        granted: granted.into_iter().map(|of| (of.id(), of)).collect(),
         unpacking: 0,
     };
     // On a thread that is ending this may be gone: then there is nothing at hand, which is said of what is read.
@@ -147,8 +147,7 @@ pub(super) fn granted(id: ObjectId) -> Result<Remote, ManagerError> {
     let found = READING.try_with(|reading| {
         let reading = reading.borrow();
         let scope = reading.last()?;
-        let granted = scope.granted.iter().find(|remote| remote.id() == id);
-        granted.cloned()
+        scope.granted.get(&id).cloned()
     });
     found.ok().flatten().ok_or(ManagerError::NoObject)
 }
@@ -185,8 +184,7 @@ pub(super) fn unpacked(id: ObjectId) -> Result<Remote, &'static str> {
         if scope.unpacking != number || number == 0 {
             return None;
         }
-        let granted = scope.granted.iter().find(|remote| remote.id() == id);
-        Some(granted.cloned().ok_or(id))
+        Some(scope.granted.get(&id).cloned().ok_or(id))
     });
     match found.ok().flatten() {
         Some(Ok(remote)) => Ok(remote),
