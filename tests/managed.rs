@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex};
 
 use futures::executor::block_on;
@@ -27,6 +28,7 @@ fn main() {
             a_published_object_is_found_as_what_it_is,
             the_server_of_this_process_is_called_as_any_other,
             a_value_that_calls_its_server_when_it_is_dropped_does_not_keep_that_from_ending,
+            what_is_started_in_a_manager_is_reached_by_signals,
         ]
     });
 }
@@ -121,6 +123,35 @@ struct Other;
 impl Other {
     pub fn new() -> Self {
         Self
+    }
+}
+
+/// Which signals are blocked in a process that is started here.
+#[procession::task]
+fn blocked_in_a_child() -> String {
+    let cat = Command::new("cat")
+        .arg("/proc/self/status")
+        .output()
+        .unwrap();
+    let status = String::from_utf8(cat.stdout).unwrap();
+    let mask = status.lines().find(|line| line.starts_with("SigBlk:"));
+    mask.expect("a mask").to_owned()
+}
+
+struct Starter;
+
+#[procession::managed]
+impl Starter {
+    pub fn new() -> Self {
+        Self
+    }
+
+    pub fn blocked_in_a_child(&self) -> String {
+        blocked_in_a_child()
+    }
+
+    pub fn blocked_in_a_process(&self) -> Result<String, Failure> {
+        Ok(Process::spawn(blocked_in_a_child, ())?.join()?)
     }
 }
 
@@ -434,4 +465,15 @@ fn a_value_that_calls_its_server_when_it_is_dropped_does_not_keep_that_from_endi
     assert!(!farewells.recv().unwrap(), "nobody served it any more");
     assert!(!manager.is_alive());
     drop(heard);
+}
+
+fn what_is_started_in_a_manager_is_reached_by_signals() {
+    let here = blocked_in_a_child();
+    let manager = Manager::start().unwrap();
+    let starter = StarterProxy::new(&manager).unwrap();
+    assert_eq!(starter.blocked_in_a_child().unwrap(), here);
+    assert_eq!(starter.blocked_in_a_process().unwrap().unwrap(), here);
+    let pool = manager.pool(1).unwrap();
+    let in_pool = pool.submit(blocked_in_a_child, ()).unwrap();
+    assert_eq!(in_pool.wait().unwrap(), here);
 }

@@ -155,25 +155,53 @@ pub(crate) fn tell_user(what: std::fmt::Arguments<'_>) {
 }
 
 /// Starts a thread that no signal handler of the program's runs on: they are for its own threads,
-/// whose system calls they may be meant to interrupt.
+/// whose system calls they may be meant to interrupt. What is started on that thread is the same, unless the thread takes on another mask.
 pub(crate) fn with_signals_blocked<T>(start_thread: impl FnOnce() -> T) -> T {
-    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `sigfillset` makes a set of the first place; `pthread_sigmask` reads that and makes one
-    // of the second. Neither keeps the places.
-    // https://man7.org/linux/man-pages/man3/pthread_sigmask.3.html
-    let changed = unsafe {
-        libc::sigfillset(all.as_mut_ptr()) == 0
-            && libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
-    };
+    let before = SignalMask::of_this_thread();
+    if before.is_some() {
+        SignalMask::all().take_on();
+    }
     let result = start_thread();
-    if changed {
-        // SAFETY: `before` was made by the call above, which succeeded.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
-        }
+    if let Some(before) = before {
+        before.take_on();
     }
     result
+}
+
+/// Which signals a thread leaves to others. Whatever threads and processes it starts have the same.
+#[derive(Clone, Copy)]
+pub(crate) struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    /// This thread's, if the system tells it.
+    pub(crate) fn of_this_thread() -> Option<Self> {
+        let mut mask = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: without a new set, `pthread_sigmask` does nothing but write the present one to the place, which it does not
+        // keep: https://man7.org/linux/man-pages/man3/pthread_sigmask.3.html
+        let asked = unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), mask.as_mut_ptr())
+        };
+        // SAFETY: the call above succeeded, and so has written it.
+        (asked == 0).then(|| Self(unsafe { mask.assume_init() }))
+    }
+
+    fn all() -> Self {
+        let mut mask = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `sigfillset` makes a set of the place, and fails for a place alone that is none:
+        // https://man7.org/linux/man-pages/man3/sigsetops.3.html
+        Self(unsafe {
+            libc::sigfillset(mask.as_mut_ptr());
+            mask.assume_init()
+        })
+    }
+
+    /// Makes it this thread's.
+    pub(crate) fn take_on(&self) {
+        // SAFETY: the set was made by the system; `pthread_sigmask` reads it, and keeps no place.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut());
+        }
+    }
 }
 
 /// The numbers of the open descriptors; without `/proc`, all numbers that may be.

@@ -44,7 +44,7 @@ pub(crate) use descriptors::{
 };
 pub(crate) use futex::{futex_wait, futex_wake_all};
 pub(crate) use host::{
-    Home, adopt_standard_output, aside, at_exit, begin_session, close_foreign,
+    Home, SignalMask, adopt_standard_output, aside, at_exit, begin_session, close_foreign,
     continue_when_parent_ends, die_with_group, end_now, environment, flush_standard_streams,
     ignore_stops_by_terminal, name_process, number_of, place_at, remove_from_environment,
     say_on_standard_input, take_standard_input, tell_user, with_signals_blocked, write_to_stderr,

@@ -12,7 +12,7 @@ use crate::future::contain::contain;
 use crate::manager::managed::{self, Reach};
 use crate::manager::store::{Mailbox, Work};
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys;
+use crate::sys::{self, SignalMask};
 
 /// The threads of one server; they end when this is dropped.
 pub(super) struct Threads {
@@ -23,6 +23,8 @@ pub(super) struct Threads {
 struct Shared {
     /// How a method of a user's calls this server.
     reach: Reach,
+    /// Of the thread that has started the server: users' code runs as on one that it had started, and so do the processes that are begun there.
+    signals: Option<SignalMask>,
     state: Mutex<State>,
     /// There is something to do, or it is over.
     changed: Condvar,
@@ -41,6 +43,7 @@ impl Threads {
         Self {
             shared: Arc::new(Shared {
                 reach,
+                signals: SignalMask::of_this_thread(),
                 state: Mutex::default(),
                 changed: Condvar::new(),
             }),
@@ -94,6 +97,9 @@ impl Drop for Threads {
 
 impl Shared {
     fn run(&self) {
+        if let Some(signals) = self.signals {
+            signals.take_on();
+        }
         managed::reached_by(self.reach.clone());
         let mut state = lock(&self.state);
         loop {
