@@ -26,9 +26,6 @@ pub(super) const LISTENER: u64 = 0;
 const RETRY: u64 = 1;
 const FIRST: u64 = 2;
 
-/// When it is.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
 /// Something that was begun for an object has said this.
 type Said = (ObjectId, Box<dyn Any + Send>);
 
@@ -261,9 +258,8 @@ impl Turn {
                 }
                 Effect::Work { object, work } => {
                     let mailbox = Mailbox::new(object, self.send.clone());
-                    if self.threads.begin(work, mailbox).is_err() {
-                        self.start_threads_later();
-                    }
+                    let pause = self.threads.begin(work, mailbox);
+                    self.retry_after(pause);
                 }
                 Effect::Shutdown => self.is_over = true,
             }
@@ -271,14 +267,14 @@ impl Turn {
     }
 
     fn start_threads(&mut self) {
-        if self.threads.retry().is_err() {
-            self.start_threads_later();
-        }
+        let pause = self.threads.retry();
+        self.retry_after(pause);
     }
 
-    fn start_threads_later(&self) {
-        let at = Instant::now() + RETRY_AFTER;
-        self.shared.poller.alarm(at, RETRY);
+    fn retry_after(&self, pause: Option<Duration>) {
+        if let Some(pause) = pause {
+            self.shared.poller.alarm(Instant::now() + pause, RETRY);
+        }
     }
 
     /// Writes what has been queued in this turn.
