@@ -20,10 +20,10 @@ use std::thread;
 
 use crate::future::contain::contain;
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Home, Poller, Ready, fork_of};
+use crate::sys::{Home, PerProcess, Poller, Ready, fork_of};
 use crate::wire::Handle;
 
-static REACTOR: Mutex<Weak<Reactor>> = Mutex::new(Weak::new());
+static REACTOR: PerProcess<Weak<Reactor>> = PerProcess::new(Weak::new);
 
 /// What keeps the thread: it ends when this is dropped.
 #[derive(Debug)]
@@ -205,10 +205,9 @@ impl Waiting {
 impl Reactor {
     /// The one that there is, or a new one.
     fn get() -> io::Result<Arc<Self>> {
-        let mut known = lock(&REACTOR);
+        let mut known = REACTOR.lock();
         if let Some(reactor) = known.upgrade()
             && !reactor.0.is_over.load(Ordering::SeqCst)
-            && !reactor.0.home.is_elsewhere()
         {
             return Ok(reactor);
         }

@@ -27,6 +27,7 @@ mod mapping;
 mod named;
 mod packets;
 mod parcel;
+mod per_process;
 mod poll;
 mod robust;
 mod sealed;
@@ -62,6 +63,7 @@ pub(crate) use packets::{
     send_packet,
 };
 pub(crate) use parcel::Parcel;
+pub(crate) use per_process::PerProcess;
 pub(crate) use poll::{
     Poller, Ready, any_of, wait_among, wait_for, wait_for_hangup, wait_for_hangup_until,
     wait_for_room_until,

@@ -22,17 +22,19 @@ use crate::manager::ManagerError;
 use crate::manager::protocol::ObjectId;
 use crate::manager::secure::{self, Address, CONNECT_TIME, ConnectError, Key, Line, TravellingKey};
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::Home;
+use crate::sys::{Home, PerProcess};
 use crate::wire::{self, Handle};
 use crate::worker::in_worker;
 use serde::{Deserialize, Serialize};
 
 /// The one that a worker has last connected to. It stays connected when a task has dropped its proxies, since the next task is likely to bring others: to
 /// connect takes ten times as long as a call.
-static LATEST: Mutex<Option<Arc<Site>>> = Mutex::new(None);
+static LATEST: PerProcess<Option<Arc<Site>>> = PerProcess::new(|| None);
 
 /// The servers that this process knows, by where they are and the numbers that they have given themselves.
-static SITES: Mutex<BTreeMap<(String, u64), Weak<Site>>> = Mutex::new(BTreeMap::new());
+static SITES: PerProcess<Sites> = PerProcess::new(BTreeMap::new);
+
+type Sites = BTreeMap<(String, u64), Weak<Site>>;
 
 /// A server, as this process knows it.
 pub(super) struct Site {
@@ -107,7 +109,7 @@ impl Site {
 
     /// The server of this number that is reached so: the one that this process knows, or a new one. It need not be there any more.
     fn known(way: Way, server: u64) -> Arc<Self> {
-        let mut sites = lock(&SITES);
+        let mut sites = SITES.lock();
         let place = (way.name().to_string(), server);
         let known = sites.get(&place).and_then(Weak::upgrade);
         if let Some(site) = known
@@ -121,11 +123,10 @@ impl Site {
         site
     }
 
-    /// Whether it is of this process, not lost, and has this key.
+    /// Whether it is not lost, and has this key.
     fn serves(&self, way: &Way) -> bool {
-        // In a process that was forked off, whoever had the connection's locks may be missing.
         let is_lost = || self.connection.get().is_some_and(Connection::is_lost);
-        !self.home.is_elsewhere() && self.way.key == way.key && !is_lost()
+        self.way.key == way.key && !is_lost()
     }
 
     /// What another process has to know to reach it.
@@ -175,7 +176,7 @@ impl Site {
             .map_err(|error| self.lost(Some(Arc::new(error))))?;
         let connection = self.connection.get_or_init(|| connection);
         if in_worker() {
-            let latest = lock(&LATEST).replace(self.clone());
+            let latest = LATEST.lock().replace(self.clone());
             // Not under the lock: it may be the last.
             drop(latest);
         }
