@@ -11,12 +11,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::thread;
+use std::time::Instant;
 
 use crate::future::contain::contain;
 use crate::primitives::plain::{Mutex, lock};
@@ -58,7 +58,12 @@ static NEXT_SEAT: AtomicU64 = AtomicU64::new(0);
 pub(crate) enum For {
     Message,
     Room,
+    /// A moment.
+    Time,
 }
+
+/// What the alarms of a descriptor are reported as: its own number, and this.
+const TIME: u64 = 1 << 62;
 
 /// A task's place among those that await a descriptor; to be told by [`Watch::leave`] when nobody polls with it
 /// any more.
@@ -108,6 +113,25 @@ impl Watch {
 
     /// Has the task woken when there may be what it waits for.
     pub(crate) fn wake(&self, seat: &mut Seat, awaited: For, waker: Waker) -> io::Result<()> {
+        self.enter(seat, awaited, waker, |wakers| self.arm(wakers))
+    }
+
+    /// Has the task woken at this moment.
+    pub(crate) fn wake_at(&self, seat: &mut Seat, at: Instant, waker: Waker) -> io::Result<()> {
+        let alarm = |_: &Wakers| {
+            self.reactor.0.poller.alarm(at, self.key | TIME);
+            Ok(())
+        };
+        self.enter(seat, For::Time, waker, alarm)
+    }
+
+    fn enter(
+        &self,
+        seat: &mut Seat,
+        awaited: For,
+        waker: Waker,
+        arm: impl FnOnce(&Wakers) -> io::Result<()>,
+    ) -> io::Result<()> {
         let shared = &self.reactor.0;
         let mut wakers = lock(&self.waiting.0);
         let number = seat.0;
@@ -115,7 +139,7 @@ impl Watch {
         seat.0 = Some(number);
         let replaced = wakers.take(number);
         wakers.entries.push((number, awaited, waker));
-        let armed = self.arm(&wakers);
+        let armed = arm(&wakers);
         drop(wakers);
         drop(replaced);
         if shared.is_over.load(Ordering::SeqCst) {
@@ -189,14 +213,24 @@ impl Drop for Watch {
             Watched::Own(own) => shared.poller.remove(own),
         }
         lock(&shared.waiting).remove(&self.key);
-        self.waiting.wake_all();
+        self.waiting.wake(|_| true);
     }
 }
 
 impl Waiting {
-    fn wake_all(&self) {
-        let entries = mem::take(&mut lock(&self.0).entries);
-        for (.., waker) in entries {
+    /// Wakes those who wait for something of this kind.
+    fn wake(&self, is_there: impl Fn(For) -> bool) {
+        let mut woken = Vec::new();
+        let mut wakers = lock(&self.0);
+        let mut at = 0;
+        while let Some((_, awaited, _)) = wakers.entries.get(at) {
+            match is_there(*awaited) {
+                true => woken.push(wakers.entries.swap_remove(at)),
+                false => at += 1,
+            }
+        }
+        drop(wakers);
+        for (.., waker) in woken {
             let _ = contain(|| waker.wake());
         }
     }
@@ -246,12 +280,13 @@ impl Shared {
             if self.poller.wait(&mut ready, None).is_err() {
                 self.is_over.store(true, Ordering::SeqCst);
                 let waiting: Vec<_> = lock(&self.waiting).values().cloned().collect();
-                waiting.iter().for_each(|waiting| waiting.wake_all());
+                waiting.iter().for_each(|waiting| waiting.wake(|_| true));
             }
             for event in &ready {
-                let waiting = lock(&self.waiting).get(&event.key).cloned();
+                let (key, is_time) = (event.key & !TIME, event.key & TIME != 0);
+                let waiting = lock(&self.waiting).get(&key).cloned();
                 if let Some(waiting) = waiting {
-                    waiting.wake_all();
+                    waiting.wake(|awaited| (awaited == For::Time) == is_time);
                 }
             }
         }

@@ -17,8 +17,7 @@ use crate::manager::ManagerError;
 ///
 /// Awaiting starts the thread `procession-connections`, if it is not there; the runtime does not matter. Polled again after its end, it panics.
 ///
-/// While nobody awaits it, its answer may stay unread. Over a network, a server that cannot get rid of a long answer for about a minute takes its client for gone.
-/// So what is not needed soon is better dropped, or awaited by a task.
+/// It runs, and its answer is taken from the connection, whether anybody awaits it or not: nothing else waits for that. The answer is kept in memory until it is asked for.
 ///
 /// Dropping it before it is answered cancels it: what it might still have been given, an item of a queue or a lock, is given back.
 #[must_use = "dropping it cancels the call"]

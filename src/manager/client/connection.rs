@@ -6,6 +6,9 @@
 //! stays queued, and the reactor goes on with it when there is some. `is_watched` says that it will. It is set under the lock by whoever leaves something behind, who then unlocks
 //! and arms; the reactor takes it back under the lock before it writes. So while something is queued, somebody has armed or is about to.
 //!
+//! What is let go of is put together: the first grants that are given back go at once, those that follow within [`RELEASE_PAUSE`] in one frame, with the next thing that
+//! is sent or by the reactor at its end. (Where there is no reactor to be had, each goes at once.)
+//!
 //! A write that fails ends the socket, for reading as well: whoever reads finds the answers that came before, and then the end.
 
 use std::fmt;
@@ -14,7 +17,7 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::calls::{Begin, Callback, Calls, Lost, NotBegun, Patience, Source, Waited};
 use super::remote::Remote;
@@ -26,7 +29,16 @@ use crate::manager::store::Welcome;
 use crate::pipe::reactor::{For, Seat, Watch};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys;
-use crate::wire::{CodecError, Handle};
+use crate::wire::{self, CodecError, Handle};
+
+/// What is let go of within so long is told by one frame.
+const RELEASE_PAUSE: Duration = Duration::from_millis(1);
+
+/// Or so many objects: in the shortest frame that a server may allow (4 KiB) there is room for them.
+const RELEASED_AT_ONCE: usize = 200;
+
+/// How long an answer may lie unread for which nobody comes.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// A connection that has been welcomed.
 pub(super) struct Connection {
@@ -39,6 +51,9 @@ pub(super) struct Connection {
     /// What the reactor calls when there is something to read, or room to write.
     listener: Waker,
     flusher: Waker,
+    /// What it calls when it is time: to look for answers, to tell what has been let go of.
+    looker: Waker,
+    releaser: Waker,
     socket: Handle,
     welcome: Welcome,
 }
@@ -55,12 +70,20 @@ struct Out {
     is_watched: bool,
     /// Nothing can be sent any more.
     has_ended: bool,
+    /// Grants that are given back, and have not been told.
+    released: Vec<(ObjectId, u64)>,
+    /// When some were last told.
+    released_at: Option<Instant>,
+    /// The reactor is coming to tell them.
+    is_releasing: bool,
 }
 
 #[derive(Default)]
 struct Seats {
     reading: Seat,
     writing: Seat,
+    looking: Seat,
+    releasing: Seat,
 }
 
 /// The answer to a call. Dropping it gives back what was granted with it.
@@ -84,6 +107,8 @@ pub(super) struct Ear<'a> {
 
 struct Listener(Weak<Site>);
 struct Flusher(Weak<Site>);
+struct Looker(Weak<Site>);
+struct Releaser(Weak<Site>);
 
 impl Connection {
     pub(super) fn new(site: Weak<Site>, line: Line, welcome: Welcome) -> io::Result<Self> {
@@ -104,6 +129,9 @@ impl Connection {
             outgoing,
             is_watched: false,
             has_ended: false,
+            released: Vec::new(),
+            released_at: None,
+            is_releasing: false,
         };
         Ok(Self {
             calls: Calls::new(reader),
@@ -111,7 +139,9 @@ impl Connection {
             watch: OnceLock::new(),
             seats: Mutex::default(),
             listener: Arc::new(Listener(site.clone())).into(),
-            flusher: Arc::new(Flusher(site)).into(),
+            flusher: Arc::new(Flusher(site.clone())).into(),
+            looker: Arc::new(Looker(site.clone())).into(),
+            releaser: Arc::new(Releaser(site)).into(),
             socket,
             welcome,
         })
@@ -131,7 +161,54 @@ impl Connection {
         if out.has_ended {
             return;
         }
+        out.push_released();
         out.outgoing.push(frames);
+        if !out.is_watched {
+            self.flush(out);
+        }
+    }
+
+    /// Gives grants of an object back, now or soon. Never waits.
+    pub(super) fn release(&self, object: ObjectId, grants: u64) {
+        let mut out = lock(&self.out);
+        if out.has_ended {
+            return;
+        }
+        out.released.push((object, grants));
+        let now = Instant::now();
+        let told = out.released_at;
+        if told.is_none_or(|told| now.saturating_duration_since(told) >= RELEASE_PAUSE)
+            || out.released.len() >= RELEASED_AT_ONCE
+        {
+            return self.tell_released(out, now);
+        }
+        if out.is_releasing {
+            return;
+        }
+        out.is_releasing = true;
+        drop(out);
+        let waker = self.releaser.clone();
+        let told = self.watch().and_then(|watch| {
+            let seat = &mut lock(&self.seats).releasing;
+            watch.wake_at(seat, now + RELEASE_PAUSE, waker)
+        });
+        if told.is_err() {
+            self.release_all();
+        }
+    }
+
+    /// Tells what has been let go of.
+    fn release_all(&self) {
+        let mut out = lock(&self.out);
+        out.is_releasing = false;
+        if !out.has_ended && !out.released.is_empty() {
+            self.tell_released(out, Instant::now());
+        }
+    }
+
+    fn tell_released(&self, mut out: std::sync::MutexGuard<'_, Out>, now: Instant) {
+        out.released_at = Some(now);
+        out.push_released();
         if !out.is_watched {
             self.flush(out);
         }
@@ -193,6 +270,23 @@ impl Connection {
     #[cfg(all(test, not(loom)))]
     pub(super) fn queued(&self) -> usize {
         lock(&self.out).outgoing.len()
+    }
+}
+
+impl Out {
+    /// Queues the frame that tells what has been let go of, if anything has.
+    fn push_released(&mut self) {
+        if self.released.is_empty() {
+            return;
+        }
+        let mut frame = Vec::with_capacity(frame::HEADER_LEN + 4 * self.released.len() + 4);
+        let start = frame::begin(&mut frame);
+        // Numbers encode; and what could not be told, the end of the connection tells.
+        if wire::encode(&self.released, &mut frame).is_ok() {
+            frame::finish(&mut frame, start, Header::new(Kind::Release, 0, 0));
+            self.outgoing.push(frame);
+        }
+        self.released.clear();
     }
 }
 
@@ -303,6 +397,15 @@ impl Source for Ear<'_> {
             watch.rest(&mut lock(&self.connection.seats).reading);
         }
     }
+
+    fn look_later(&self) -> bool {
+        let Ok(watch) = self.connection.watch() else {
+            return false;
+        };
+        let (waker, at) = (self.connection.looker.clone(), Instant::now() + LOOK_AFTER);
+        let seat = &mut lock(&self.connection.seats).looking;
+        watch.wake_at(seat, at, waker).is_ok()
+    }
 }
 
 impl Wake for Listener {
@@ -322,6 +425,27 @@ impl Wake for Flusher {
             && let Some(connection) = site.connected()
         {
             connection.flush_more();
+        }
+    }
+}
+
+impl Wake for Looker {
+    fn wake(self: Arc<Self>) {
+        if let Some(site) = self.0.upgrade()
+            && let Some(connection) = site.connected()
+        {
+            let site = &site;
+            connection.calls.look(&Ear { site, connection });
+        }
+    }
+}
+
+impl Wake for Releaser {
+    fn wake(self: Arc<Self>) {
+        if let Some(site) = self.0.upgrade()
+            && let Some(connection) = site.connected()
+        {
+            connection.release_all();
         }
     }
 }

@@ -17,13 +17,12 @@ use super::calls::Lost;
 use super::connection::Connection;
 use super::greeting::{self, hold_request};
 use super::remote::{Object, Remote};
-use crate::frame::{self, Header, Kind};
 use crate::manager::ManagerError;
 use crate::manager::protocol::ObjectId;
 use crate::manager::secure::{self, Address, CONNECT_TIME, ConnectError, Key, Line, TravellingKey};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys::{Home, PerProcess};
-use crate::wire::{self, Handle};
+use crate::wire::Handle;
 use crate::worker::in_worker;
 use serde::{Deserialize, Serialize};
 
@@ -246,14 +245,10 @@ impl Site {
                 _ => return,
             }
         };
-        let mut frame = Vec::with_capacity(frame::HEADER_LEN + 16);
-        let start = frame::begin(&mut frame);
         if grants > 0
             && let Some(connection) = self.connection.get()
-            && wire::encode(&vec![(object.id, grants)], &mut frame).is_ok()
         {
-            frame::finish(&mut frame, start, Header::new(Kind::Release, 0, 0));
-            connection.send(frame);
+            connection.release(object.id, grants);
         }
     }
 

@@ -75,6 +75,10 @@ impl Source for Socket {
     fn disarm(&self) {
         self.change(|state| state.is_armed = false);
     }
+
+    fn look_later(&self) -> bool {
+        true
+    }
 }
 
 struct World {

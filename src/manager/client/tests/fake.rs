@@ -53,6 +53,10 @@ pub(super) struct Ledger {
     /// Grants, less those that came back.
     pub(super) granted: HashMap<ObjectId, u64>,
     pub(super) waiting: usize,
+    /// Frames that gave something back.
+    pub(super) releases: usize,
+    /// Calls that were answered, and the answers written.
+    pub(super) answered: usize,
 }
 
 pub(super) type Seen = Arc<Mutex<Ledger>>;
@@ -186,6 +190,7 @@ impl Server {
 
     fn release(&self, payload: &[u8]) {
         let released: Vec<(ObjectId, u64)> = wire::decode(payload).unwrap();
+        lock(&self.seen).releases += 1;
         for (id, count) in released {
             let mut seen = lock(&self.seen);
             let granted = seen.granted.get_mut(&id).expect("never granted");
@@ -210,6 +215,8 @@ impl Server {
         let start = frame::begin(&mut out);
         payload(&mut out);
         frame::finish(&mut out, start, Header::new(Kind::Reply, call, 0));
-        self.stream.write_all(&out).ok()
+        self.stream.write_all(&out).ok()?;
+        lock(&self.seen).answered += 1;
+        Some(())
     }
 }

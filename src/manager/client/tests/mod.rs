@@ -1,4 +1,5 @@
 mod fake;
+mod releases;
 mod unread;
 
 use std::future::poll_fn;
