@@ -71,10 +71,40 @@ impl<T> Calling<T> {
 
     /// Blocks until it is answered, or the deadline (`None` is never) has passed: then it is cancelled, and this says [`ManagerError::TimedOut`].
     pub(crate) fn wait_until(self, deadline: Option<Instant>) -> Result<T, ManagerError> {
+        self.wait_for(|call, ear| ear.wait(call.number, deadline))
+    }
+
+    /// The same, but when the deadline has passed, the server decides: it is told, and waited for until it says what has come of the call. So there is no doubt whether
+    /// something has been done, and whoever waits may have to do so for longer: until the connection is lost.
+    pub(crate) fn wait_verdict(self, deadline: Option<Instant>) -> Result<T, ManagerError> {
+        self.wait_for(|call, ear| match ear.wait(call.number, deadline) {
+            Waited::TimedOut => {
+                ear.cancel(call.number);
+                ear.wait(call.number, None)
+            }
+            end => end,
+        })
+    }
+
+    /// Tells the server that it is waited for no more than it takes to say what has come of it.
+    pub(crate) fn ask_for_verdict(&self) {
+        if let Stage::Sent(call, _) = &self.0 {
+            // What goes wrong is said to whoever awaits it.
+            let _ = call.remote.with(|ear| {
+                ear.cancel(call.number);
+                Ok(())
+            });
+        }
+    }
+
+    fn wait_for(
+        self,
+        wait: impl FnOnce(&OnItsWay, Ear<'_>) -> Waited<Reply>,
+    ) -> Result<T, ManagerError> {
         match self.0 {
             Stage::Sent(call, read) => {
                 let remote = call.remote.clone();
-                match remote.with(|ear| Ok(ear.wait(call.number, deadline)))? {
+                match remote.with(|ear| Ok(wait(&call, ear)))? {
                     // Dropped, it is cancelled.
                     Waited::TimedOut => Err(ManagerError::TimedOut),
                     end => finish(call, read, end),

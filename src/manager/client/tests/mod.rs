@@ -1,6 +1,7 @@
 mod fake;
 mod releases;
 mod unread;
+mod verdicts;
 
 use std::future::poll_fn;
 use std::sync::Arc;
