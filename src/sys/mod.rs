@@ -74,8 +74,8 @@ pub(crate) use sealed::{SealedBytes, UnsealedFile};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
 pub(crate) use streams::{
-    Place, accept, connect_to, end_socket, fill_randomly, let_block, listen_at, own_user, receive,
-    receive_to_end_of, send, user_of_peer,
+    Place, SocketName, accept, connect_to, connected_pair, end_socket, fill_randomly, let_block,
+    listen_at, own_user, receive, receive_to_end_of, send, user_of_peer,
 };
 #[cfg(feature = "network")]
 pub(crate) use streams::{connect_over, listen_on, tune_network};

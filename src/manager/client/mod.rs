@@ -36,4 +36,5 @@ pub use owner::ManagerBuilder;
 pub use proxy::Proxy;
 #[allow(unreachable_pub, reason = "`Proxy` names it; nothing outside can")]
 pub use remote::Remote;
-pub(crate) use scope::unpack;
+pub(crate) use scope::{granted, lend_by, unpack};
+pub(crate) use travel::standing_in;

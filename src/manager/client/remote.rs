@@ -88,7 +88,7 @@ impl Remote {
         &self.0.site
     }
 
-    pub(super) fn id(&self) -> ObjectId {
+    pub(crate) fn id(&self) -> ObjectId {
         self.0.id
     }
 

@@ -222,7 +222,9 @@ impl World {
                 }
                 Effect::Fail { caller, fault } => self.answers.push((caller.call, Err(fault))),
                 Effect::Work { object, work } => self.work.push((object, work)),
-                Effect::Shutdown => panic!("nobody asked for that"),
+                Effect::Admit { .. } | Effect::Identify { .. } | Effect::Shutdown => {
+                    panic!("nobody asked for that")
+                }
             }
         }
     }

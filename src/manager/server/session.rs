@@ -7,7 +7,7 @@ use crate::frame::{self, Decoder, HEADER_LEN, Header, Kind};
 use crate::manager::protocol::{Fault, ObjectId, begin_answer, encode_fault};
 use crate::manager::secure::Line;
 use crate::manager::store::{Caller, SessionId, Store};
-use crate::sys::Poller;
+use crate::sys::{Poller, SocketName};
 use crate::wire;
 
 /// How many frames of one client are done before others have their turn.
@@ -23,6 +23,8 @@ const LARGE: usize = 32 * 1024;
 pub(super) struct Session {
     number: u64,
     line: Line,
+    /// What its other end is called.
+    name: Option<SocketName>,
     decoder: Decoder,
     /// Nothing is read: it has to read itself.
     is_full: bool,
@@ -49,6 +51,7 @@ impl Session {
     pub(super) fn new(number: u64, line: Line, max_frame: u64) -> Self {
         Self {
             number,
+            name: SocketName::of_peer(line.as_fd()),
             line,
             decoder: Decoder::new(max_frame),
             is_full: false,
@@ -56,6 +59,10 @@ impl Session {
             is_dirty: false,
             is_busy: false,
         }
+    }
+
+    pub(super) fn name(&self) -> Option<&SocketName> {
+        self.name.as_ref()
     }
 
     fn id(&self) -> SessionId {

@@ -1,9 +1,10 @@
 //! The loop.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +15,11 @@ use super::session::{FRAMES_PER_TURN, Session, Step};
 use super::threads::Threads;
 use crate::manager::managed;
 use crate::manager::protocol::ObjectId;
-use crate::manager::secure::{Guest, Key, Listener};
-use crate::manager::store::{Effect, Mailbox, SessionId, Store};
+use crate::manager::secure::{Guest, Key, Line, Listener};
+use crate::manager::store::{Effect, Mailbox, Ref, SessionId, Store};
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Poller, Ready};
+use crate::sys::{Poller, Ready, SocketName};
+use crate::wire::Handles;
 
 /// What the listener is reported as. Connections have the numbers from [`FIRST`] on.
 pub(super) const LISTENER: u64 = 0;
@@ -61,6 +63,8 @@ pub(super) struct Turn {
     store: Store,
     door: Door,
     sessions: HashMap<u64, Session>,
+    /// Them, by what their other ends are called.
+    names: HashMap<SocketName, u64>,
     threads: Threads,
     /// The number of the next connection.
     next: u64,
@@ -110,6 +114,7 @@ impl Turn {
             store: Store::new(limits.max_frame),
             door: Door::new(listener, key, limits.handshake_time)?,
             sessions: HashMap::new(),
+            names: HashMap::new(),
             threads: Threads::new(limits.threads, reach),
             next: FIRST,
             busy: Vec::new(),
@@ -173,9 +178,39 @@ impl Turn {
         let Some(line) = guest.welcome() else {
             return;
         };
-        let session = Session::new(number, line, self.limits.max_frame);
-        self.sessions.insert(number, session);
+        self.enter(number, line);
         self.store.open(SessionId(number));
+    }
+
+    fn enter(&mut self, number: u64, line: Line) {
+        let session = Session::new(number, line, self.limits.max_frame);
+        if let Some(name) = session.name() {
+            self.names.insert(name.clone(), number);
+        }
+        self.sessions.insert(number, session);
+    }
+
+    /// Lets in what only holds an object. It is as many as tasks of pools have with them, and not counted among those that may come.
+    fn admit(&mut self, socket: OwnedFd, holds: Ref) {
+        let line = Line::plain(socket);
+        let number = self.next;
+        self.next += 1;
+        // Without memory for it, nothing is held: whoever calls it is told so.
+        if self.shared.poller.add_watched(&line, number).is_ok() {
+            self.enter(number, line);
+            self.store.open_holding(SessionId(number), holds);
+        }
+    }
+
+    /// Whose sockets these are, of which this process has been sent the other ends.
+    fn identify(&self, sockets: &Handles) -> Vec<Option<SessionId>> {
+        let sockets = sockets.as_slice().iter();
+        sockets
+            .map(|socket| {
+                let name = SocketName::of(socket.as_fd())?;
+                self.names.get(&name).copied().map(SessionId)
+            })
+            .collect()
     }
 
     /// Does what a client has asked, as much as one turn allows.
@@ -235,7 +270,8 @@ impl Turn {
     }
 
     fn see_to_effects(&mut self) {
-        for effect in self.store.take_effects() {
+        let mut effects = VecDeque::from(self.store.take_effects());
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Answer {
                     caller,
@@ -260,6 +296,16 @@ impl Turn {
                     let mailbox = Mailbox::new(object, self.send.clone());
                     let pause = self.threads.begin(work, mailbox);
                     self.retry_after(pause);
+                }
+                Effect::Admit { socket, holds } => self.admit(socket, holds),
+                Effect::Identify {
+                    object,
+                    number,
+                    sockets,
+                } => {
+                    let whose = self.identify(&sockets);
+                    self.store.know(object, number, &whose);
+                    effects.extend(self.store.take_effects());
                 }
                 Effect::Shutdown => self.is_over = true,
             }
@@ -300,6 +346,11 @@ impl Turn {
             return;
         };
         self.shared.poller.remove(&session);
+        if let Some(name) = session.name()
+            && self.names.get(name) == Some(&number)
+        {
+            self.names.remove(name);
+        }
         drop(session);
         self.store.close(SessionId(number));
         self.see_to_effects();
