@@ -9,6 +9,7 @@
 //! Nobody misses anything: whoever finds that there is nothing to receive (no room to send) enters the list and *then*
 //! arms the descriptor, under the list's lock; an armed descriptor fires also for what is there already.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -272,8 +273,19 @@ impl Drop for Reactor {
     }
 }
 
+thread_local! {
+    /// Whether this thread is a reactor.
+    static IS_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is called by something that the reactor has woken, and on its thread: then it must not wait for what the reactor does.
+pub(crate) fn is_here() -> bool {
+    IS_HERE.get()
+}
+
 impl Shared {
     fn run(&self) {
+        IS_HERE.set(true);
         let mut ready: Vec<Ready> = Vec::new();
         while !self.is_over.load(Ordering::SeqCst) {
             // It fails for bad arguments only. Then whoever waits looks again, and is told.

@@ -2,9 +2,12 @@
 //!
 //! # Sending
 //!
-//! Whoever has something to send appends it under the lock of what goes out, and writes as much as the socket takes. Nobody ever waits for room: what is left
+//! Whoever has something to send appends it under the lock of what goes out, and writes as much as the socket takes. Nobody waits for the socket: what is left
 //! stays queued, and the reactor goes on with it when there is some. `is_watched` says that it will. It is set under the lock by whoever leaves something behind, who then unlocks
 //! and arms; the reactor takes it back under the lock before it writes. So while something is queued, somebody has armed or is about to.
+//!
+//! A new call waits while more than [`MAX_QUEUED`] are queued ([`room`](super::room)): so what a slow server has not taken does not grow without bound. What gives something back does not
+//! wait: it is short, and belongs to something that was taken.
 //!
 //! What is let go of is put together: the first grants that are given back go at once, those that follow within [`RELEASE_PAUSE`] in one frame, with the next thing that
 //! is sent or by the reactor at its end. (Where there is no reactor to be had, each goes at once.)
@@ -21,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use super::calls::{Begin, Callback, Calls, Lost, NotBegun, Patience, Source, Waited};
 use super::remote::Remote;
+use super::room::{Waiting, Woken};
 use super::site::Site;
 use crate::frame::{self, Decoder, Header, Kind};
 use crate::manager::protocol::{Fault, ObjectId, decode_reply, encode_object};
@@ -30,6 +34,9 @@ use crate::pipe::reactor::{For, Seat, Watch};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys;
 use crate::wire::{self, CodecError, Handle};
+
+/// How many bytes may be queued, before new calls wait until there are half as many.
+pub(super) const MAX_QUEUED: usize = 16 << 20;
 
 /// What is let go of within so long is told by one frame.
 const RELEASE_PAUSE: Duration = Duration::from_millis(1);
@@ -76,6 +83,8 @@ struct Out {
     released_at: Option<Instant>,
     /// The reactor is coming to tell them.
     is_releasing: bool,
+    /// Who waits until less is queued.
+    waiting: Waiting,
 }
 
 #[derive(Default)]
@@ -105,10 +114,11 @@ pub(super) struct Ear<'a> {
     pub(super) connection: &'a Connection,
 }
 
-struct Listener(Weak<Site>);
-struct Flusher(Weak<Site>);
-struct Looker(Weak<Site>);
-struct Releaser(Weak<Site>);
+/// A connection, as the reactor reaches it.
+struct Reached {
+    site: Weak<Site>,
+    run: fn(Ear<'_>),
+}
 
 impl Connection {
     pub(super) fn new(site: Weak<Site>, line: Line, welcome: Welcome) -> io::Result<Self> {
@@ -132,16 +142,21 @@ impl Connection {
             released: Vec::new(),
             released_at: None,
             is_releasing: false,
+            waiting: Waiting::default(),
+        };
+        let waker = |run| {
+            let site = site.clone();
+            Waker::from(Arc::new(Reached { site, run }))
         };
         Ok(Self {
             calls: Calls::new(reader),
             out: Mutex::new(out),
             watch: OnceLock::new(),
             seats: Mutex::default(),
-            listener: Arc::new(Listener(site.clone())).into(),
-            flusher: Arc::new(Flusher(site.clone())).into(),
-            looker: Arc::new(Looker(site.clone())).into(),
-            releaser: Arc::new(Releaser(site)).into(),
+            listener: waker(|ear| ear.connection.calls.hear(&ear)),
+            flusher: waker(|ear| ear.connection.flush_more()),
+            looker: waker(|ear| ear.connection.calls.look(&ear)),
+            releaser: waker(|ear| ear.connection.release_all()),
             socket,
             welcome,
         })
@@ -215,8 +230,14 @@ impl Connection {
     }
 
     fn flush(&self, mut out: std::sync::MutexGuard<'_, Out>) {
-        match out.outgoing.flush() {
-            Ok(true) => {}
+        let flushed = out.outgoing.flush();
+        out.has_ended |= flushed.is_err();
+        let woken = match out.has_ended || out.outgoing.len() <= MAX_QUEUED / 2 {
+            true => out.waiting.take(),
+            false => Woken::default(),
+        };
+        match flushed {
+            Ok(true) => drop(out),
             Ok(false) => {
                 out.is_watched = true;
                 drop(out);
@@ -225,16 +246,36 @@ impl Connection {
                     .watch()
                     .and_then(|watch| watch.wake(&mut lock(&self.seats).writing, For::Room, waker));
                 if let Err(error) = watched {
-                    lock(&self.out).has_ended = true;
+                    let mut out = lock(&self.out);
+                    out.has_ended = true;
+                    let woken = out.waiting.take();
+                    drop(out);
                     sys::end_socket(self.socket.as_fd());
                     self.calls.lose(Some(Arc::new(error)));
+                    woken.wake();
                 }
             }
             Err(_) => {
-                out.has_ended = true;
+                drop(out);
                 sys::end_socket(self.socket.as_fd());
             }
         }
+        woken.wake();
+    }
+
+    /// Whether a new call may be sent; if not, `wait` is done under the lock.
+    pub(super) fn has_room_or<R>(&self, wait: impl FnOnce(&mut Waiting) -> R) -> Result<(), R> {
+        let mut out = lock(&self.out);
+        match out.has_ended || out.outgoing.len() <= MAX_QUEUED {
+            true => Ok(()),
+            false => Err(wait(&mut out.waiting)),
+        }
+    }
+
+    /// Does not wait for room any more.
+    pub(super) fn leave_room(&self, seat: u64) {
+        let left = lock(&self.out).waiting.leave(seat);
+        drop(left);
     }
 
     /// There may be room for what is queued.
@@ -408,44 +449,13 @@ impl Source for Ear<'_> {
     }
 }
 
-impl Wake for Listener {
+impl Wake for Reached {
     fn wake(self: Arc<Self>) {
-        if let Some(site) = self.0.upgrade()
+        if let Some(site) = self.site.upgrade()
             && let Some(connection) = site.connected()
         {
             let site = &site;
-            connection.calls.hear(&Ear { site, connection });
-        }
-    }
-}
-
-impl Wake for Flusher {
-    fn wake(self: Arc<Self>) {
-        if let Some(site) = self.0.upgrade()
-            && let Some(connection) = site.connected()
-        {
-            connection.flush_more();
-        }
-    }
-}
-
-impl Wake for Looker {
-    fn wake(self: Arc<Self>) {
-        if let Some(site) = self.0.upgrade()
-            && let Some(connection) = site.connected()
-        {
-            let site = &site;
-            connection.calls.look(&Ear { site, connection });
-        }
-    }
-}
-
-impl Wake for Releaser {
-    fn wake(self: Arc<Self>) {
-        if let Some(site) = self.0.upgrade()
-            && let Some(connection) = site.connected()
-        {
-            connection.release_all();
+            (self.run)(Ear { site, connection });
         }
     }
 }

@@ -13,6 +13,7 @@
 //! | `site` | a server, as this process knows it; counts what has been granted |
 //! | `connection` | how requests get out and answers come in |
 //! | `calls` | which calls are on their way, and who reads their answers: the protocol, without a socket |
+//! | `room` | calls that wait to be sent |
 //! | `greeting` | what is said on a new connection |
 
 mod calling;
@@ -24,6 +25,7 @@ mod manager;
 mod owner;
 mod proxy;
 mod remote;
+mod room;
 mod scope;
 mod site;
 mod travel;

@@ -187,6 +187,11 @@ impl Site {
         self.connection.get()
     }
 
+    /// The same, unless this is a process that was forked off.
+    pub(super) fn connected_here(&self) -> Option<&Connection> {
+        self.connected().filter(|_| !self.home.is_elsewhere())
+    }
+
     /// That it is lost.
     pub(super) fn lost(&self, source: Lost) -> ManagerError {
         ManagerError::Lost {

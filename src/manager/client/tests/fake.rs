@@ -20,6 +20,7 @@ use crate::manager::protocol::{
 use crate::manager::secure::{Address, Key, Line};
 use crate::manager::store::{RootOp, Welcome};
 use crate::primitives::plain::{Mutex, lock};
+use crate::sync::tests::until;
 use crate::wire;
 
 pub(super) const MAX_FRAME: u64 = 256 << 20;
@@ -41,6 +42,8 @@ pub(super) enum Op {
     Grant(u64),
     /// Answered with a value in which there are objects.
     Kept(#[serde(with = "serde_bytes")] Vec<u8>, Vec<ObjectId>),
+    /// Answered when [`Ledger::goes_on`] says so; until then nothing is read.
+    Stop,
     /// Answered, and more: these bytes are written as they are. Then it goes.
     Write(#[serde(with = "serde_bytes")] Vec<u8>),
 }
@@ -57,6 +60,8 @@ pub(super) struct Ledger {
     pub(super) releases: usize,
     /// Calls that were answered, and the answers written.
     pub(super) answered: usize,
+    /// Whether [`Op::Stop`] is over.
+    pub(super) goes_on: bool,
 }
 
 pub(super) type Seen = Arc<Mutex<Ledger>>;
@@ -167,6 +172,10 @@ impl Server {
                 }
                 let packed = crate::manager::protocol::Packed { bytes, refs };
                 self.answer(call, &packed.refs, &packed)
+            }
+            Op::Stop => {
+                until(|| lock(&self.seen).goes_on);
+                self.answer(call, &[], &())
             }
             Op::Write(bytes) => {
                 self.answer(call, &[], &())?;

@@ -1,5 +1,6 @@
 mod fake;
 mod releases;
+mod room;
 mod unread;
 mod verdicts;
 

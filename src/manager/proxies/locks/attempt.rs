@@ -105,6 +105,7 @@ impl<T, E: From<ManagerError>> Future for Attempt<T, E> {
             } else {
                 calling.ask_for_verdict();
                 this.limit = Limit::Never;
+                answer = Pin::new(&mut *calling).poll(context);
             }
         }
         let answer = std::task::ready!(answer);
