@@ -27,7 +27,7 @@ pub(crate) use encoded::{Encoded, EncodedRef};
 pub(crate) use handles::{Carried, Handle, Handles};
 pub(crate) use message::{
     BinaryId, CANNOT_START, Hello, Limits, NEVER_INITIALISED, PROTOCOL, ProcessSetup, Setup,
-    TaskFailure,
+    TaskFailure, shorten_longest,
 };
 #[cfg(any(test, feature = "log", feature = "tracing"))]
 pub(crate) use record::Level;
