@@ -233,7 +233,10 @@ mod tests {
         let together = Arc::new(std::sync::Barrier::new(WORK + 1));
         for number in 0..WORK {
             let together = together.clone();
-            let pause = threads.begin(Box::new(move |_| drop(together.wait())), mailbox());
+            let work = move |_| {
+                together.wait();
+            };
+            let pause = threads.begin(Box::new(work), mailbox());
             assert_eq!(pause.is_some(), number == 0);
         }
         for _ in 0..20 {
