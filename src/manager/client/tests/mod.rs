@@ -1,4 +1,5 @@
 mod fake;
+mod hostile;
 mod releases;
 mod room;
 mod unread;
