@@ -383,7 +383,7 @@
 //! `procession-callbacks`, is started when the first callback of [`Future::on_done`] is due,
 //! `procession-timer` is there while a stream or [`wait_async`] has a time limit, and `procession-output` where workers' output is read
 //! ([`Tee`](Stdio::Tee), [`Capture`](Stdio::Capture)) or their records are forwarded.
-//! `procession-connections` is there while there are [connections](mod@pipe), or [managers](mod@manager), that were ever awaited, `procession-children` while a [`Process`] is awaited, or one that was dropped runs, or a detached [manager](manager::ManagerBuilder::detached), and
+//! `procession-connections` is there while there are [connections](mod@pipe) that were ever awaited, or [managers](mod@manager) that were ever called, `procession-children` while a [`Process`] is awaited, or one that was dropped runs, or a detached [manager](manager::ManagerBuilder::detached), and
 //! `procession-queue` for each side of a [`Queue`] that was ever awaited. A manager's [server](manager::Server) runs on
 //! `procession-manager`, and methods of types of your own there on up to 32 threads `procession-managed`; both are in the manager's process, which is this one only if it has a
 //! [`Server`](manager::Server). A worker runs its tasks on its main thread; a second one watches for the end of this process, and

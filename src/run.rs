@@ -23,12 +23,11 @@ pub(crate) fn run(
     out: &mut Vec<u8>,
 ) -> Result<Handles, TaskFailure> {
     let start = out.len();
-    let task = Running::begin();
-    let failure = match panic::catch_unwind(AssertUnwindSafe(|| function.run(args, handles, out))) {
+    let failure = match caught(|| function.run(args, handles, out)) {
         Ok(Ok(beside)) => return Ok(beside),
         Ok(Err(RunError::ArgumentNotDecoded(message))) => TaskFailure::ArgumentNotDecoded(message),
         Ok(Err(RunError::ResultNotEncoded(message))) => TaskFailure::ResultNotEncoded(message),
-        Err(payload) => panicked(payload, task.end()),
+        Err(panicked) => panicked.into(),
     };
     out.truncate(start);
     Err(failure)
@@ -48,6 +47,31 @@ pub(crate) fn call(
         .and_then(|registry| registry.by_index(index))
         .ok_or_else(|| refused(format!("no function has the number {index}")))?;
     run(function, arguments, handles, out)
+}
+
+/// What is known of a panic that was somebody's end.
+pub(crate) struct Panicked {
+    pub(crate) message: String,
+    /// These, where panics are [captured](capture_panics).
+    pub(crate) location: Option<String>,
+    pub(crate) backtrace: Option<String>,
+}
+
+impl From<Panicked> for TaskFailure {
+    fn from(panicked: Panicked) -> Self {
+        Self::Panicked {
+            message: panicked.message,
+            location: panicked.location,
+            backtrace: panicked.backtrace,
+        }
+    }
+}
+
+/// Runs users' code, whose panic is caught, and recorded if panics are.
+pub(crate) fn caught<R>(code: impl FnOnce() -> R) -> Result<R, Panicked> {
+    let task = Running::begin();
+    let end = panic::catch_unwind(AssertUnwindSafe(code));
+    end.map_err(|payload| panicked(payload, task.end()))
 }
 
 /// From now on a panic of a task is recorded, with its place and backtrace, instead of printed.
@@ -214,8 +238,8 @@ fn is_fatal(info: &PanicHookInfo<'_>) -> bool {
         })
 }
 
-/// The failure of a task that ended with this payload.
-fn panicked(payload: Box<dyn Any + Send>, record: Option<Record>) -> TaskFailure {
+/// What is known of a panic with this payload.
+fn panicked(payload: Box<dyn Any + Send>, record: Option<Record>) -> Panicked {
     let message = text(&*payload).map(str::to_owned);
     // `resume_unwind` calls no hook: a record of another panic, caught before, is not this one's.
     let record =
@@ -223,7 +247,7 @@ fn panicked(payload: Box<dyn Any + Send>, record: Option<Record>) -> TaskFailure
     drop_quietly(payload);
     let (location, backtrace) =
         record.map_or((None, None), |record| (record.location, record.backtrace));
-    TaskFailure::Panicked {
+    Panicked {
         message: message.unwrap_or_else(|| NOT_TEXT.to_owned()),
         location,
         backtrace: backtrace.map(|backtrace| trace(&backtrace)),

@@ -29,6 +29,7 @@ fn main() {
             the_server_of_this_process_is_called_as_any_other,
             a_value_that_calls_its_server_when_it_is_dropped_does_not_keep_that_from_ending,
             what_is_started_in_a_manager_is_reached_by_signals,
+            calls_that_fail_leave_nothing_behind,
         ]
     });
 }
@@ -225,9 +226,19 @@ impl Elsewhere {
 
 fn expect_panic<T: std::fmt::Debug>(result: Result<T, ManagerError>, of: &str, said: &str) {
     match result {
-        Err(ManagerError::Panicked { method, message }) => {
+        Err(ManagerError::Panicked {
+            method,
+            message,
+            location,
+            backtrace,
+        }) => {
             assert!(method.ends_with(of), "{method}");
             assert!(message.contains(said), "{message}");
+            let location = location.expect("a place");
+            assert!(location.contains("managed.rs:"), "{location}");
+            let backtrace = backtrace.expect("the way there");
+            let of = of.rsplit("::").next().unwrap();
+            assert!(backtrace.contains(of), "{backtrace}");
         }
         other => panic!("{other:?}"),
     }
@@ -476,4 +487,62 @@ fn what_is_started_in_a_manager_is_reached_by_signals() {
     let pool = manager.pool(1).unwrap();
     let in_pool = pool.submit(blocked_in_a_child, ()).unwrap();
     assert_eq!(in_pool.wait().unwrap(), here);
+}
+
+/// How many bytes of memory a process has that are its own.
+fn memory_of(pid: u32) -> usize {
+    let numbers = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+    let pages = |at| {
+        numbers
+            .split(' ')
+            .nth(at)
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+    };
+    (pages(1) - pages(2)) * 4096
+}
+
+fn calls_that_fail_leave_nothing_behind() {
+    const CALLS: usize = 10_000;
+    const SLACK: usize = 4 << 20;
+    let manager = Manager::start().unwrap();
+    let pid = manager.pid().unwrap();
+    let tally = TallyProxy::new(&manager, 1).unwrap();
+    let list = manager.list_of([1_u64]).unwrap();
+    let fail = |calls: usize| {
+        for call in 0..calls {
+            let failed = match call % 5 {
+                // A backtrace takes its time.
+                0 if call % 100 == 0 => tally.add_and_panic(1).err(),
+                0 | 1 => list.set(7, 7).err(),
+                2 => manager.get::<TallyProxy>("nobody").err(),
+                3 => manager.bounded_queue::<u64>(0).err(),
+                _ => {
+                    let kept = TallyProxy::unlike(&manager, tally.clone()).unwrap();
+                    assert!(kept.unwrap_err().is_same(&tally));
+                    continue;
+                }
+            };
+            assert!(failed.is_some(), "call {call}");
+        }
+    };
+    let objects = || manager.status().unwrap().objects;
+    let before = objects();
+    fail(CALLS / 2);
+    support::awaiting("the objects of failed constructors to go");
+    while objects() != before {
+        std::thread::yield_now();
+    }
+    let (there, here) = (memory_of(pid), memory_of(std::process::id()));
+    fail(CALLS);
+    while objects() != before {
+        std::thread::yield_now();
+    }
+    let there = memory_of(pid).saturating_sub(there);
+    let here = memory_of(std::process::id()).saturating_sub(here);
+    assert!(
+        there < SLACK && here < SLACK,
+        "{there} bytes there, {here} here"
+    );
 }

@@ -12,10 +12,11 @@ pub(crate) fn try_submit_encoded(
     executor: &Handle,
     function: &'static Function,
     arguments: &[u8],
+    handles: Handles,
 ) -> Result<RawFuture, SubmitError> {
     let core = &executor.0;
     let permit = core.gate().try_enter()?;
-    let work = Work::encoded(function, arguments, Handles::default());
+    let work = Work::encoded(function, arguments, handles);
     match core.clone().begin(permit, work)? {
         Promises::One(future) => Ok(future),
         // That is of a chunk.

@@ -128,6 +128,10 @@ pub enum ManagerError {
         method: String,
         /// What it said.
         message: String,
+        /// Where, as `file:line:column`; in a manager that [`Manager::start`](super::Manager::start) or a [`Process`](crate::Process) has made.
+        location: Option<String>,
+        /// How it came there; the same, unless `RUST_BACKTRACE` is 0.
+        backtrace: Option<String>,
     },
     /// An index, or a range, that is not within what is there.
     #[error("{index} is out of range: there are {len}")]
@@ -175,7 +179,16 @@ impl From<Fault> for ManagerError {
             Fault::WrongType { expected, found } => Self::WrongType { expected, found },
             Fault::NoType(type_name) => Self::NoType { type_name },
             Fault::NoMethod { type_name, method } => Self::NoMethod { type_name, method },
-            Fault::Panicked { method, message } => Self::Panicked { method, message },
+            Fault::Panicked {
+                method,
+                message,
+                at,
+            } => Self::Panicked {
+                method,
+                message,
+                location: at.location,
+                backtrace: at.backtrace,
+            },
             Fault::OutOfRange { index, len } => Self::OutOfRange { index, len },
             Fault::Overflow => Self::Overflow,
             Fault::NotHeld => Self::NotHeld,

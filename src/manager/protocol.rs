@@ -19,7 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{self, CodecError};
+use crate::wire::{self, CodecError, shorten_longest};
 
 /// The version of this protocol, told by either side before anything else.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -62,7 +62,11 @@ pub(crate) enum Fault {
     /// A type of a user's has no such method, or does not show it.
     NoMethod { type_name: String, method: String },
     /// A method panicked.
-    Panicked { method: String, message: String },
+    Panicked {
+        method: String,
+        message: String,
+        at: Box<Whereabouts>,
+    },
     /// An index, or a range, that is not within what is there.
     OutOfRange { index: u64, len: u64 },
     /// A number got too large, or too small, for its type.
@@ -79,6 +83,13 @@ pub(crate) enum Fault {
     Failed(String),
 }
 
+/// Where a method panicked, as far as that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Whereabouts {
+    pub(crate) location: Option<String>,
+    pub(crate) backtrace: Option<String>,
+}
+
 /// Begins the payload of a request; what is asked is appended by [`wire::encode`].
 pub(crate) fn encode_object(object: ObjectId, out: &mut Vec<u8>) -> Result<(), CodecError> {
     wire::encode(&object, out)
@@ -93,6 +104,65 @@ pub(crate) fn decode_object(payload: &mut &[u8]) -> Result<ObjectId, CodecError>
 pub(crate) fn begin_answer(grants: &[ObjectId], out: &mut Vec<u8>) -> Result<(), CodecError> {
     wire::encode(&grants.to_vec(), out)?;
     wire::encode(&true, out)
+}
+
+impl Fault {
+    /// Makes its longest text much shorter; `false` if there is nothing to gain.
+    fn shorten(&mut self) -> bool {
+        let texts: Vec<&mut String> = match self {
+            Self::NotUnderstood(text)
+            | Self::NoName(text)
+            | Self::NameTaken(text)
+            | Self::NoType(text)
+            | Self::Invalid(text)
+            | Self::Failed(text)
+            | Self::TooMany { what: text, .. } => vec![text],
+            Self::WrongType {
+                expected: one,
+                found: other,
+            }
+            | Self::NoMethod {
+                type_name: one,
+                method: other,
+            } => vec![one, other],
+            Self::Panicked {
+                method,
+                message,
+                at,
+            } => [
+                Some(method),
+                Some(message),
+                at.location.as_mut(),
+                at.backtrace.as_mut(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            Self::Cancelled
+            | Self::NoObject
+            | Self::OutOfRange { .. }
+            | Self::Overflow
+            | Self::NotHeld
+            | Self::TooLong { .. } => return false,
+        };
+        shorten_longest(texts)
+    }
+}
+
+/// The same as [`encode_fault`], whose texts are shortened until it is not longer than this.
+pub(crate) fn encode_fault_within(
+    fault: &Fault,
+    max_len: u64,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let start = out.len();
+    encode_fault(fault, out)?;
+    let mut shorter = fault.clone();
+    while (out.len() - start) as u64 > max_len && shorter.shorten() {
+        out.truncate(start);
+        encode_fault(&shorter, out)?;
+    }
+    Ok(())
 }
 
 /// The payload of a reply that has no answer.
@@ -187,6 +257,29 @@ mod tests {
             &cancel,
             "0000000000000000 2c01000000000000 21 00 0000 00000000",
         );
+    }
+
+    #[test]
+    fn a_fault_is_shortened_until_it_fits() {
+        let long = Fault::Panicked {
+            method: "a::Method::of".to_owned(),
+            message: "ä".repeat(10_000),
+            at: Box::new(Whereabouts {
+                location: Some("here".to_owned()),
+                backtrace: Some("0: f\n".repeat(10_000)),
+            }),
+        };
+        for max_len in [1 << 20, 4096, 400] {
+            let mut bytes = Vec::new();
+            encode_fault_within(&long, max_len, &mut bytes).unwrap();
+            assert!(bytes.len() as u64 <= max_len, "{} bytes", bytes.len());
+            let replied = decode_reply(&bytes).unwrap().answer;
+            let Err(Fault::Panicked { method, at, .. }) = replied else {
+                panic!("{:?}", replied.map(<[u8]>::len));
+            };
+            let there = (&*method, at.location.as_deref());
+            assert_eq!(there, ("a::Method::of", Some("here")));
+        }
     }
 
     #[test]

@@ -9,21 +9,22 @@
 //! Nobody misses anything: whoever finds that there is nothing to receive (no room to send) enters the list and *then*
 //! arms the descriptor, under the list's lock; an armed descriptor fires also for what is there already.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
-use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::thread;
+use std::time::Instant;
 
 use crate::future::contain::contain;
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Home, Poller, Ready, fork_of};
+use crate::sys::{Home, PerProcess, Poller, Ready, fork_of};
 use crate::wire::Handle;
 
-static REACTOR: Mutex<Weak<Reactor>> = Mutex::new(Weak::new());
+static REACTOR: PerProcess<Weak<Reactor>> = PerProcess::new(Weak::new);
 
 /// What keeps the thread: it ends when this is dropped.
 #[derive(Debug)]
@@ -58,7 +59,12 @@ static NEXT_SEAT: AtomicU64 = AtomicU64::new(0);
 pub(crate) enum For {
     Message,
     Room,
+    /// A moment.
+    Time,
 }
+
+/// What the alarms of a descriptor are reported as: its own number, and this.
+const TIME: u64 = 1 << 62;
 
 /// A task's place among those that await a descriptor; to be told by [`Watch::leave`] when nobody polls with it
 /// any more.
@@ -108,6 +114,25 @@ impl Watch {
 
     /// Has the task woken when there may be what it waits for.
     pub(crate) fn wake(&self, seat: &mut Seat, awaited: For, waker: Waker) -> io::Result<()> {
+        self.enter(seat, awaited, waker, |wakers| self.arm(wakers))
+    }
+
+    /// Has the task woken at this moment.
+    pub(crate) fn wake_at(&self, seat: &mut Seat, at: Instant, waker: Waker) -> io::Result<()> {
+        let alarm = |_: &Wakers| {
+            self.reactor.0.poller.alarm(at, self.key | TIME);
+            Ok(())
+        };
+        self.enter(seat, For::Time, waker, alarm)
+    }
+
+    fn enter(
+        &self,
+        seat: &mut Seat,
+        awaited: For,
+        waker: Waker,
+        arm: impl FnOnce(&Wakers) -> io::Result<()>,
+    ) -> io::Result<()> {
         let shared = &self.reactor.0;
         let mut wakers = lock(&self.waiting.0);
         let number = seat.0;
@@ -115,7 +140,7 @@ impl Watch {
         seat.0 = Some(number);
         let replaced = wakers.take(number);
         wakers.entries.push((number, awaited, waker));
-        let armed = self.arm(&wakers);
+        let armed = arm(&wakers);
         drop(wakers);
         drop(replaced);
         if shared.is_over.load(Ordering::SeqCst) {
@@ -189,14 +214,24 @@ impl Drop for Watch {
             Watched::Own(own) => shared.poller.remove(own),
         }
         lock(&shared.waiting).remove(&self.key);
-        self.waiting.wake_all();
+        self.waiting.wake(|_| true);
     }
 }
 
 impl Waiting {
-    fn wake_all(&self) {
-        let entries = mem::take(&mut lock(&self.0).entries);
-        for (.., waker) in entries {
+    /// Wakes those who wait for something of this kind.
+    fn wake(&self, is_there: impl Fn(For) -> bool) {
+        let mut woken = Vec::new();
+        let mut wakers = lock(&self.0);
+        let mut at = 0;
+        while let Some((_, awaited, _)) = wakers.entries.get(at) {
+            match is_there(*awaited) {
+                true => woken.push(wakers.entries.swap_remove(at)),
+                false => at += 1,
+            }
+        }
+        drop(wakers);
+        for (.., waker) in woken {
             let _ = contain(|| waker.wake());
         }
     }
@@ -205,10 +240,9 @@ impl Waiting {
 impl Reactor {
     /// The one that there is, or a new one.
     fn get() -> io::Result<Arc<Self>> {
-        let mut known = lock(&REACTOR);
+        let mut known = REACTOR.lock();
         if let Some(reactor) = known.upgrade()
             && !reactor.0.is_over.load(Ordering::SeqCst)
-            && !reactor.0.home.is_elsewhere()
         {
             return Ok(reactor);
         }
@@ -239,20 +273,32 @@ impl Drop for Reactor {
     }
 }
 
+thread_local! {
+    /// Whether this thread is a reactor.
+    static IS_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is called by something that the reactor has woken, and on its thread: then it must not wait for what the reactor does.
+pub(crate) fn is_here() -> bool {
+    IS_HERE.get()
+}
+
 impl Shared {
     fn run(&self) {
+        IS_HERE.set(true);
         let mut ready: Vec<Ready> = Vec::new();
         while !self.is_over.load(Ordering::SeqCst) {
             // It fails for bad arguments only. Then whoever waits looks again, and is told.
             if self.poller.wait(&mut ready, None).is_err() {
                 self.is_over.store(true, Ordering::SeqCst);
                 let waiting: Vec<_> = lock(&self.waiting).values().cloned().collect();
-                waiting.iter().for_each(|waiting| waiting.wake_all());
+                waiting.iter().for_each(|waiting| waiting.wake(|_| true));
             }
             for event in &ready {
-                let waiting = lock(&self.waiting).get(&event.key).cloned();
+                let (key, is_time) = (event.key & !TIME, event.key & TIME != 0);
+                let waiting = lock(&self.waiting).get(&key).cloned();
                 if let Some(waiting) = waiting {
-                    waiting.wake_all();
+                    waiting.wake(|awaited| (awaited == For::Time) == is_time);
                 }
             }
         }

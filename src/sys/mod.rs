@@ -27,6 +27,7 @@ mod mapping;
 mod named;
 mod packets;
 mod parcel;
+mod per_process;
 mod poll;
 mod robust;
 mod sealed;
@@ -63,6 +64,7 @@ pub(crate) use packets::{
     send_packet,
 };
 pub(crate) use parcel::Parcel;
+pub(crate) use per_process::PerProcess;
 pub(crate) use poll::{
     Poller, Ready, any_of, wait_among, wait_for, wait_for_hangup, wait_for_hangup_until,
     wait_for_room_until,
@@ -73,8 +75,8 @@ pub(crate) use sealed::{SealedBytes, UnsealedFile};
 pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
 pub(crate) use streams::{
-    Place, accept, connect_to, end_socket, fill_randomly, let_block, listen_at, own_user, receive,
-    receive_to_end_of, send, user_of_peer,
+    Place, SocketName, accept, connect_to, connected_pair, end_socket, fill_randomly, let_block,
+    listen_at, own_user, receive, receive_to_end_of, send, user_of_peer,
 };
 #[cfg(feature = "network")]
 pub(crate) use streams::{connect_over, listen_on, tune_network};

@@ -90,6 +90,56 @@ pub(crate) fn let_block(fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
+/// What a socket is called by the system: no two of one machine are called alike at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum SocketName {
+    Unix(Vec<u8>),
+    #[cfg(feature = "network")]
+    Network(SocketAddr),
+}
+
+impl SocketName {
+    /// What this one is called; `None`, if it is no socket, or has no name.
+    pub(crate) fn of(socket: BorrowedFd<'_>) -> Option<Self> {
+        Self::read(rustix::net::getsockname(socket).ok()?)
+    }
+
+    /// What the one at the other end is called.
+    pub(crate) fn of_peer(socket: BorrowedFd<'_>) -> Option<Self> {
+        Self::read(rustix::net::getpeername(socket).ok()??)
+    }
+
+    fn read(name: rustix::net::SocketAddrAny) -> Option<Self> {
+        #[cfg(feature = "network")]
+        if let Ok(address) = SocketAddr::try_from(name.clone()) {
+            // One of IPv4 may be called by its longer name at the other end.
+            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+            return Some(Self::Network(address));
+        }
+        let name = SocketAddrUnix::try_from(name).ok()?;
+        name.abstract_name().map(|name| Self::Unix(name.to_vec()))
+    }
+}
+
+/// A connected pair; the second has a [name](SocketName). The first does not block.
+pub(crate) fn connected_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (one, other) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let (one, other) = (off_standard(one)?, off_standard(other)?);
+    rustix::fs::fcntl_setfl(&one, OFlags::NONBLOCK)?;
+    name(&other)?;
+    Ok((one, other))
+}
+
+/// Lets the system choose a [name](SocketName) for a Unix socket.
+fn name(socket: &OwnedFd) -> io::Result<()> {
+    Ok(rustix::net::bind(socket, &SocketAddrUnix::new_unnamed())?)
+}
+
 /// Where a Unix socket is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
@@ -186,6 +236,8 @@ pub(crate) fn connect_to(place: Place<'_>, deadline: Instant) -> io::Result<Owne
         SocketFlags::CLOEXEC,
         None,
     )?)?;
+    // So that the other side can tell which one this is. Without it, it cannot, and serves it all the same.
+    let _ = name(&socket);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

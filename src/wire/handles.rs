@@ -83,12 +83,40 @@ impl AsFd for Carried {
 /// a pointer.
 #[derive(Clone, Debug, Default)]
 // `pub` because what a registered function is asked names it; nothing outside can.
-pub struct Handles(Option<Arc<Vec<Arc<Carried>>>>);
+pub struct Handles(Option<Arc<Came>>);
+
+/// What stands at the places that a payload names.
+#[derive(Debug, Default)]
+struct Came {
+    descriptors: Vec<Arc<Carried>>,
+    /// In place of descriptors, for values that know what to do with it.
+    instead: Vec<Behind>,
+}
 
 impl Handles {
     /// Of descriptors that came beside a payload.
     pub(crate) fn new(descriptors: Vec<Arc<Carried>>) -> Self {
-        Self((!descriptors.is_empty()).then(|| Arc::new(descriptors)))
+        Self::of(Came {
+            descriptors,
+            ..Came::default()
+        })
+    }
+
+    /// Of what stands for descriptors that did not travel: found by [`instead_at`].
+    pub(crate) fn instead<T>(these: Vec<T>) -> Self
+    where
+        T: Any + Send + Sync + UnwindSafe + RefUnwindSafe,
+    {
+        let boxed = these.into_iter().map(|this| Behind(Box::new(this)));
+        Self::of(Came {
+            instead: boxed.collect(),
+            ..Came::default()
+        })
+    }
+
+    fn of(came: Came) -> Self {
+        let is_empty = came.descriptors.is_empty() && came.instead.is_empty();
+        Self((!is_empty).then(|| Arc::new(came)))
     }
 
     pub(crate) const fn none() -> Self {
@@ -106,7 +134,7 @@ impl Handles {
     }
 
     pub(crate) fn as_slice(&self) -> &[Arc<Carried>] {
-        self.0.as_ref().map_or(&[], |descriptors| descriptors)
+        self.0.as_ref().map_or(&[], |came| &came.descriptors)
     }
 }
 
@@ -238,7 +266,7 @@ fn place_of(descriptor: &Arc<Carried>) -> Result<u16, &'static str> {
             .rposition(|(of, known)| *of == number && Arc::ptr_eq(known, descriptor));
         let first = found.partition_point(|(of, _)| *of < number);
         let place = known.unwrap_or(found.len()) - first;
-        if place >= MAX_HANDLES.load(Ordering::Relaxed) {
+        if place >= most() {
             return Err(
                 "more descriptors travel at once than the 65535 that a frame can have, or than a socket holds (net.core.wmem_max)",
             );
@@ -280,6 +308,22 @@ impl<'de> Deserialize<'de> for Handles {
     }
 }
 
+/// What stands at a place in place of a descriptor, beside the payload that is being decoded, if that is of this type.
+pub(crate) fn instead_at<T: Any, R>(place: u16, take: impl FnOnce(&T) -> R) -> Option<R> {
+    let number = DECODING.get();
+    CAME.with_borrow(|came| {
+        let (_, handles) = came.last().filter(|(of, _)| *of == number)?;
+        let instead = handles.0.as_ref()?.instead.get(usize::from(place))?;
+        let instead: &dyn Any = &*instead.0;
+        instead.downcast_ref::<T>().map(take)
+    })
+}
+
+/// How many descriptors may be beside one payload.
+pub(crate) fn most() -> usize {
+    MAX_HANDLES.load(Ordering::Relaxed)
+}
+
 /// A descriptor as a serde value: it encodes as its place beside the payload. The same descriptor
 /// ([`Arc::ptr_eq`]) travels once, however many values of a payload share it.
 #[derive(Clone)]
@@ -304,6 +348,11 @@ impl Handle {
     pub(crate) fn behind<B: Any>(&self) -> Option<&B> {
         let behind: &dyn Any = &*self.0.behind.get()?.0;
         behind.downcast_ref()
+    }
+
+    /// The one at a place beside the payload that is being decoded.
+    pub(crate) fn at(place: u16) -> Result<Self, &'static str> {
+        descriptor_at(place).map(Self)
     }
 
     /// Whether both are the same descriptor of this process.
@@ -344,8 +393,7 @@ impl Serialize for Handle {
 impl<'de> Deserialize<'de> for Handle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let place = u16::deserialize(deserializer)?;
-        let descriptor = descriptor_at(place).map_err(|why| de::Error::custom(refusal(why)))?;
-        Ok(Self(descriptor))
+        Self::at(place).map_err(|why| de::Error::custom(refusal(why)))
     }
 }
 

@@ -177,20 +177,7 @@ impl TaskFailure {
             Self::ArgumentNotDecoded(message) | Self::ResultNotEncoded(message) => vec![message],
             Self::ResultTooLarge { .. } | Self::DescriptorsLost { .. } => Vec::new(),
         };
-        let Some(longest) = texts
-            .into_iter()
-            .max_by_key(|text| text.len())
-            .filter(|text| text.len() > 64)
-        else {
-            return false;
-        };
-        let mut half = longest.len() / 2;
-        while !longest.is_char_boundary(half) {
-            half -= 1;
-        }
-        longest.truncate(half);
-        longest.push('…');
-        true
+        shorten_longest(texts)
     }
 
     /// The same, in the caller's terms.
@@ -229,6 +216,24 @@ impl TaskFailure {
             },
         }
     }
+}
+
+/// Makes the longest of these texts much shorter; `false` if there is nothing to gain.
+pub(crate) fn shorten_longest(texts: Vec<&mut String>) -> bool {
+    let Some(longest) = texts
+        .into_iter()
+        .max_by_key(|text| text.len())
+        .filter(|text| text.len() > 64)
+    else {
+        return false;
+    };
+    let mut half = longest.len() / 2;
+    while !longest.is_char_boundary(half) {
+        half -= 1;
+    }
+    longest.truncate(half);
+    longest.push('…');
+    true
 }
 
 fn check_protocol(mut bytes: &[u8]) -> Result<(), CodecError> {

@@ -27,7 +27,7 @@ pub(crate) use encoded::{Encoded, EncodedRef};
 pub(crate) use handles::{Carried, Handle, Handles};
 pub(crate) use message::{
     BinaryId, CANNOT_START, Hello, LET_GO, Limits, NEVER_INITIALISED, PROTOCOL, ProcessSetup,
-    Setup, TaskFailure,
+    Setup, TaskFailure, shorten_longest,
 };
 #[cfg(any(test, feature = "log", feature = "tracing"))]
 pub(crate) use record::Level;

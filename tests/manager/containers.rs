@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_queue_is_asked_everything,
         a_get_whose_time_is_over_loses_nothing,
         a_put_that_is_given_up_is_not_put,
+        a_put_whose_time_is_over_has_put_or_not,
         a_queue_wakes_whoever_waits,
         everything_can_be_awaited,
         nobody_s_change_is_lost,
@@ -41,6 +42,50 @@ pub(crate) fn tests() -> Vec<Test> {
         types_are_looked_at_by_name,
         workers_use_what_they_are_given,
     ]
+}
+
+fn a_put_whose_time_is_over_has_put_or_not(place: Place) {
+    const PUTTERS: u64 = 4;
+    const PUTS: u64 = 200;
+    let manager = place.manager();
+    let queue = manager.bounded_queue::<u64>(1).unwrap();
+    let put_some = |putter: u64| {
+        let items = putter * PUTS..(putter + 1) * PUTS;
+        let put = items.filter(|item| {
+            let short = Duration::from_micros(item % 100);
+            let put = match item % 2 {
+                0 => queue.put_timeout(*item, short),
+                _ => block_on(queue.put_timeout_async(*item, short)),
+            };
+            match put {
+                Ok(()) => true,
+                Err(error) => {
+                    assert!(error.is_full(), "{error}");
+                    false
+                }
+            }
+        });
+        put.collect::<Vec<u64>>()
+    };
+    let (mut got, put) = thread::scope(|scope| {
+        let getter = scope.spawn(|| queue.iter().map(Result::unwrap).collect::<Vec<u64>>());
+        let putters = (0..PUTTERS).map(|putter| {
+            scope.spawn({
+                let put_some = &put_some;
+                move || put_some(putter)
+            })
+        });
+        let putters: Vec<_> = putters.collect();
+        let put = putters
+            .into_iter()
+            .flat_map(|putter| putter.join().unwrap());
+        let put: Vec<u64> = put.collect();
+        queue.close().unwrap();
+        (getter.join().unwrap(), put)
+    });
+    got.sort_unstable();
+    assert_eq!(got, put);
+    assert_eq!(queue.unfinished().unwrap(), put.len() as u64);
 }
 
 fn a_list_is_asked_everything(place: Place) {

@@ -492,11 +492,6 @@ fn what_becomes_of_a_task_arrives(place: Place) {
     expect_killed(pool.submit(fail_as, "die".to_owned()).unwrap());
     let refused = pool.submit(unregistered, 1).unwrap_err();
     assert!(matches!(refused, ManagerError::Refused(_)), "{refused:?}");
-    let of_descriptors = pool.submit(set, manager.event().unwrap()).unwrap_err();
-    assert!(
-        matches!(of_descriptors, ManagerError::NotEncoded { .. }),
-        "{of_descriptors:?}"
-    );
     assert_eq!(pool.submit(double, 1).unwrap().wait().unwrap(), 2);
 }
 

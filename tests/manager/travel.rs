@@ -23,6 +23,9 @@ pub(crate) fn tests() -> Vec<Test> {
         a_value_of_proxies_is_replaced,
         a_queue_of_shared_memory_refuses_them,
         another_manager_refuses_them,
+        a_managers_own_workers_are_given_them_and_give_them_back,
+        a_worker_that_is_killed_keeps_none,
+        what_does_not_travel_through_a_manager_is_refused,
     ]
 }
 
@@ -285,4 +288,122 @@ fn another_manager_refuses_them(place: Place) {
     assert_eq!(why, expected);
     assert!(dict.is_empty().unwrap() && other.names().unwrap().is_empty());
     list.push(1).unwrap();
+}
+
+#[procession::task]
+fn push_there(list: ListProxy<u64>, value: u64) -> Result<(ListProxy<u64>, u32), Failure> {
+    list.push(value)?;
+    Ok((list, std::process::id()))
+}
+
+/// A list that it has not been given, twice, and one that it has.
+#[procession::task]
+fn find_there(
+    lists: DictProxy<String, ListProxy<u64>>,
+    given: ListProxy<u64>,
+) -> Result<(Vec<ListProxy<u64>>, ListProxy<u64>), Failure> {
+    let found = lists.get(&"found".to_owned())?.ok_or("no list")?;
+    Ok((vec![found.clone(), found], given))
+}
+
+fn a_managers_own_workers_are_given_them_and_give_them_back(place: Place) {
+    let manager = place.manager();
+    let objects = || manager.status().unwrap().objects;
+    let before = objects();
+    let pool = manager.pool(2).unwrap();
+    let list = manager.list::<u64>().unwrap();
+    let tasks: Vec<_> = (0..100)
+        .map(|value| pool.submit(push_there, (list.clone(), value)).unwrap())
+        .collect();
+    for task in tasks {
+        let (same, pid) = task.wait().unwrap().unwrap();
+        assert!(same.is_same(&list) && pid != std::process::id());
+    }
+    list.sort().unwrap();
+    assert!(list.to_vec().unwrap().into_iter().eq(0..100));
+
+    // The task has the last one of it.
+    let last = manager.list_of([1]).unwrap();
+    let came = pool.submit(push_there, (last, 2)).unwrap().wait();
+    let (came, _) = came.unwrap().unwrap();
+    assert_eq!(came.to_vec().unwrap(), [1, 2]);
+
+    let lists = manager.dict().unwrap();
+    lists.insert("found".to_owned(), came).unwrap();
+    let task = pool
+        .submit(find_there, (lists.clone(), list.clone()))
+        .unwrap();
+    let (found, given) = task.wait().unwrap().unwrap();
+    lists.clear().unwrap();
+    assert!(found[0].is_same(&found[1]) && given.is_same(&list));
+    found[0].push(3).unwrap();
+    assert_eq!(found[1].to_vec().unwrap(), [1, 2, 3]);
+
+    // Nobody takes the result.
+    drop(pool.submit(push_there, (list.clone(), 7)).unwrap());
+    drop((task, found, given, lists, list, pool));
+    until("everything to be given back", || objects() == before);
+}
+
+#[procession::task]
+fn keep_there(list: ListProxy<u64>, has_begun: EventProxy) -> Result<(), Failure> {
+    list.push(1)?;
+    has_begun.set()?;
+    loop {
+        std::thread::park();
+    }
+}
+
+fn a_worker_that_is_killed_keeps_none(place: Place) {
+    let manager = place.manager();
+    let (pool, has_begun) = (manager.pool(1).unwrap(), manager.event().unwrap());
+    let before = manager.status().unwrap().objects;
+    let submit = || {
+        let list = manager.list().unwrap();
+        pool.submit(keep_there, (list, has_begun.clone())).unwrap()
+    };
+    let runs = submit();
+    has_begun.wait().unwrap();
+    let waits: Vec<_> = (0..5).map(|_| submit()).collect();
+    assert_eq!(manager.status().unwrap().objects, before + 6);
+    // Those that have not begun, and the one that has.
+    for task in waits {
+        assert!(task.cancel());
+    }
+    runs.kill();
+    assert!(runs.wait().is_err());
+    drop(runs);
+    until("the lists to go", || {
+        manager.status().unwrap().objects == before
+    });
+}
+
+#[procession::task]
+fn takes_a_number(_: Queue<u64>) {}
+
+#[procession::task]
+fn gives_a_queue() -> Queue<u64> {
+    Queue::bounded(1).unwrap()
+}
+
+fn what_does_not_travel_through_a_manager_is_refused(place: Place) {
+    let manager = place.manager();
+    let pool = manager.pool(1).unwrap();
+    let why = |refused| match refused {
+        Err(error @ ManagerError::NotEncoded { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let gives = pool.submit(gives_a_queue, ()).unwrap();
+    let refused = gives.wait().unwrap_err().to_string();
+    assert!(refused.contains("descriptors"), "{refused}");
+    let queue = Queue::bounded(1).unwrap();
+    let refused = why(pool.submit(takes_a_number, queue).map(drop));
+    assert!(refused.contains("descriptor"), "{refused}");
+    {
+        let other = place.manager();
+        let list = other.list().unwrap();
+        let refused = why(pool.submit(push_there, (list, 1)).map(drop));
+        assert!(refused.contains("another manager"), "{refused}");
+    }
+    assert_eq!(manager.status().unwrap().objects, 1);
 }

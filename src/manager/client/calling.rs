@@ -10,21 +10,24 @@ use std::time::Instant;
 use super::calls::{Callback, Waited};
 use super::connection::{Ear, Reply};
 use super::remote::Remote;
+use super::room::Unsent;
 use super::scope;
 use crate::manager::ManagerError;
 
-/// A call to a manager's object that is on its way. It has been sent when this is there; awaiting it gives the answer.
+/// A call to a manager's object that is on its way. It has been sent when this is there, unless more than 16 MiB wait to be sent to this manager: then it is sent
+/// when it is awaited and there is room. Awaiting it gives the answer.
 ///
 /// Awaiting starts the thread `procession-connections`, if it is not there; the runtime does not matter. Polled again after its end, it panics.
 ///
-/// While nobody awaits it, its answer may stay unread. Over a network, a server that cannot get rid of a long answer for about a minute takes its client for gone.
-/// So what is not needed soon is better dropped, or awaited by a task.
+/// It runs, and its answer is taken from the connection, whether anybody awaits it or not: nothing else waits for that. The answer is kept in memory until it is asked for.
 ///
 /// Dropping it before it is answered cancels it: what it might still have been given, an item of a queue or a lock, is given back.
 #[must_use = "dropping it cancels the call"]
 pub struct Calling<T>(Stage<T>);
 
 enum Stage<T> {
+    /// There was no room.
+    Unsent(Unsent, Read<T>),
     Sent(OnItsWay, Read<T>),
     Done(Result<T, ManagerError>),
     Over,
@@ -33,10 +36,10 @@ enum Stage<T> {
 type Read<T> = Box<dyn FnOnce(&[u8]) -> Result<T, ManagerError> + Send>;
 
 /// Given an encoded answer, the encoded request that undoes it.
-type Undo = fn(&[u8]) -> Option<Vec<u8>>;
+pub(super) type Undo = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// A call that is given up when this is dropped, unless its end has been taken.
-struct OnItsWay {
+pub(super) struct OnItsWay {
     remote: Remote,
     number: u64,
     undo: Option<Undo>,
@@ -44,14 +47,12 @@ struct OnItsWay {
 }
 
 impl<T> Calling<T> {
-    pub(super) fn sent(remote: Remote, number: u64, read: Read<T>) -> Self {
-        let call = OnItsWay {
-            remote,
-            number,
-            undo: None,
-            is_over: false,
-        };
-        Self(Stage::Sent(call, read))
+    /// One that is sent now, if there is room.
+    pub(super) fn new(call: Unsent, read: Read<T>) -> Self {
+        Self(match call.has_room() {
+            true => sent(call, read),
+            false => Stage::Unsent(call, read),
+        })
     }
 
     /// One that was not even sent.
@@ -72,25 +73,71 @@ impl<T> Calling<T> {
 
     /// Blocks until it is answered, or the deadline (`None` is never) has passed: then it is cancelled, and this says [`ManagerError::TimedOut`].
     pub(crate) fn wait_until(self, deadline: Option<Instant>) -> Result<T, ManagerError> {
-        match self.0 {
+        self.wait_for(deadline, |call, ear| ear.wait(call.number, deadline))
+    }
+
+    /// The same, but when the deadline has passed, the server decides: it is told, and waited for until it says what has come of the call. So there is no doubt whether
+    /// something has been done, and whoever waits may have to do so for longer: until the connection is lost.
+    pub(crate) fn wait_verdict(self, deadline: Option<Instant>) -> Result<T, ManagerError> {
+        self.wait_for(deadline, |call, ear| {
+            match ear.wait(call.number, deadline) {
+                Waited::TimedOut => {
+                    ear.cancel(call.number);
+                    ear.wait(call.number, None)
+                }
+                end => end,
+            }
+        })
+    }
+
+    /// Tells the server that it is waited for no more than it takes to say what has come of it.
+    pub(crate) fn ask_for_verdict(&mut self) {
+        match &self.0 {
+            Stage::Unsent(..) => self.0 = Stage::Done(Err(ManagerError::TimedOut)),
+            Stage::Sent(call, _) => {
+                // What goes wrong is said to whoever awaits it.
+                let _ = call.remote.with(|ear| {
+                    ear.cancel(call.number);
+                    Ok(())
+                });
+            }
+            Stage::Done(_) | Stage::Over => {}
+        }
+    }
+
+    fn wait_for(
+        self,
+        deadline: Option<Instant>,
+        wait: impl FnOnce(&OnItsWay, Ear<'_>) -> Waited<Reply>,
+    ) -> Result<T, ManagerError> {
+        let stage = match self.0 {
+            Stage::Unsent(mut call, read) => match call.wait_for_room(deadline) {
+                true => sent(call, read),
+                false => return Err(ManagerError::TimedOut),
+            },
+            stage => stage,
+        };
+        match stage {
             Stage::Sent(call, read) => {
                 let remote = call.remote.clone();
-                match remote.with(|ear| Ok(ear.wait(call.number, deadline)))? {
+                match remote.with(|ear| Ok(wait(&call, ear)))? {
                     // Dropped, it is cancelled.
                     Waited::TimedOut => Err(ManagerError::TimedOut),
                     end => finish(call, read, end),
                 }
             }
             Stage::Done(end) => end,
-            Stage::Over => over(),
+            Stage::Unsent(..) | Stage::Over => over(),
         }
     }
 
     /// Says how to undo what an answer has brought that nobody waits for any more: given the encoded answer, the request that undoes it,
     /// for the same object, encoded.
     pub(crate) fn undone_by(mut self, undo: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
-        if let Stage::Sent(call, _) = &mut self.0 {
-            call.undo = Some(undo);
+        match &mut self.0 {
+            Stage::Unsent(call, _) => call.undo = Some(undo),
+            Stage::Sent(call, _) => call.undo = Some(undo),
+            Stage::Done(_) | Stage::Over => {}
         }
         self
     }
@@ -104,6 +151,9 @@ impl<T> Calling<T> {
         T: 'static,
     {
         Calling(match self.0 {
+            Stage::Unsent(call, read) => {
+                Stage::Unsent(call, Box::new(|answer| read(answer).and_then(make)))
+            }
             Stage::Sent(call, read) => {
                 Stage::Sent(call, Box::new(|answer| read(answer).and_then(make)))
             }
@@ -113,15 +163,23 @@ impl<T> Calling<T> {
     }
 
     /// Calls `callback` with its end: now, if that is there or nothing can come, or from whatever thread reads it, which the reactor does if nobody else.
-    /// It must not block. From then on, the call is not cancelled any more.
+    /// It must not block. From then on, the call is not cancelled any more. Where too much is queued to be sent, this waits until less is.
     pub(crate) fn then(self, callback: impl FnOnce(Result<T, ManagerError>) + Send + 'static)
     where
         T: 'static,
     {
-        let (call, read) = match self.0 {
+        let stage = match self.0 {
+            Stage::Unsent(mut call, read) => {
+                // Without a limit, it waits until there is some.
+                call.wait_for_room(None);
+                sent(call, read)
+            }
+            stage => stage,
+        };
+        let (call, read) = match stage {
             Stage::Sent(call, read) => (call, read),
             Stage::Done(end) => return callback(end),
-            Stage::Over => return,
+            Stage::Unsent(..) | Stage::Over => return,
         };
         let (remote, number) = (call.remote.clone(), call.number);
         // Without a place in the reactor, nobody might come to read the answer.
@@ -158,6 +216,13 @@ fn finish<T>(mut call: OnItsWay, read: Read<T>, end: Waited<Reply>) -> Result<T,
     }
 }
 
+fn sent<T>(call: Unsent, read: Read<T>) -> Stage<T> {
+    match call.send() {
+        Ok(call) => Stage::Sent(call, read),
+        Err(error) => Stage::Done(Err(error)),
+    }
+}
+
 fn over<T>() -> Result<T, ManagerError> {
     panic!("`Calling` polled after its end")
 }
@@ -169,7 +234,16 @@ impl<T> Future for Calling<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let stage = &mut self.get_mut().0;
+        if let Stage::Unsent(call, _) = stage {
+            if call.poll_room(context.waker()).is_pending() {
+                return Poll::Pending;
+            }
+            if let Stage::Unsent(call, read) = mem::replace(stage, Stage::Over) {
+                *stage = sent(call, read);
+            }
+        }
         let polled = match stage {
+            Stage::Unsent(..) => return Poll::Pending,
             Stage::Sent(call, _) => call.poll(context),
             Stage::Done(_) | Stage::Over => Poll::Ready(Ok(Waited::TimedOut)),
         };
@@ -179,7 +253,7 @@ impl<T> Future for Calling<T> {
         Poll::Ready(match mem::replace(stage, Stage::Over) {
             Stage::Sent(call, read) => end.and_then(|end| finish(call, read, end)),
             Stage::Done(end) => end,
-            Stage::Over => over(),
+            Stage::Unsent(..) | Stage::Over => over(),
         })
     }
 }
@@ -191,6 +265,15 @@ fn watch(ear: Ear<'_>) -> Result<(), ManagerError> {
 }
 
 impl OnItsWay {
+    pub(super) fn new(remote: Remote, number: u64, undo: Option<Undo>) -> Self {
+        Self {
+            remote,
+            number,
+            undo,
+            is_over: false,
+        }
+    }
+
     fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Waited<Reply>, ManagerError>> {
         let polled = self.remote.with(|ear| {
             watch(ear)?;

@@ -25,9 +25,12 @@
 //!
 //! Answers that nobody waits for (to what was only told, or to a future that was not polled) stay in the socket until somebody reads, or until there are
 //! [`MAX_UNHEARD`] of them: then the reactor does. It also does when something has been told behind a call whose answer nobody has come for: a server
-//! does not listen to a client that does not read, and might not hear that a lock is given back.
+//! does not listen to a client that does not read, and might not hear that a lock is given back. And it does for every call for which nobody has come at a
+//! *look*: there is one a while after a call has begun, unless one is coming anyway. So an answer stays unread for no longer than that, and calls that are made one after
+//! the other, by threads that wait for them, cost a wake-up each while.
 
 mod effects;
+mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -36,6 +39,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use self::effects::Effects;
+use self::state::{Call, State, Token};
 use crate::manager::store::MAX_CALLS;
 use crate::primitives::{Arc, Condvar, Mutex, MutexGuard, lock, park};
 
@@ -72,6 +76,9 @@ pub(super) trait Source {
 
     /// The opposite.
     fn disarm(&self);
+
+    /// Has [`Calls::look`] called in a while; false, if there is no place in the reactor to be had.
+    fn look_later(&self) -> bool;
 }
 
 /// What is to be done when a call that nobody waits for ends.
@@ -80,42 +87,6 @@ pub(super) type Callback<A> = Box<dyn FnOnce(Result<A, Lost>) + Send>;
 /// The calls of one connection.
 pub(super) struct Calls<R, A> {
     state: Mutex<State<R, A>>,
-}
-
-struct State<R, A> {
-    calls: HashMap<u64, Call<A>>,
-    last_number: u64,
-    /// The token, while nobody has it.
-    token: Option<Token<R, A>>,
-    /// The threads that sleep, by the numbers of their calls.
-    sleepers: BTreeMap<u64, Arc<Condvar>>,
-    /// How many calls are [`Call::Awaited`] or [`Call::Told`].
-    awaited: usize,
-    /// How many are [`Call::Unheard`].
-    unheard: usize,
-    /// How many are [`Call::Forgotten`].
-    forgotten: usize,
-    /// The last [`Call::Forgotten`] that was sent while an answer might lie in the socket that nobody reads.
-    pressing: Option<u64>,
-    /// The reactor has been asked to look.
-    is_armed: bool,
-    lost: Option<Lost>,
-}
-
-struct Token<R, A> {
-    reader: R,
-    /// Empty: it has the memory of earlier answers.
-    came: Vec<(u64, A)>,
-}
-
-enum Call<A> {
-    /// Nobody awaits it; a sleeper may wait for it.
-    Unheard,
-    /// Its answer is to be thrown away.
-    Forgotten,
-    Awaited(Waker),
-    Told(Callback<A>),
-    Answered(A),
 }
 
 /// How a call begins.
@@ -157,6 +128,7 @@ impl<R, A> Calls<R, A> {
             forgotten: 0,
             pressing: None,
             is_armed: false,
+            is_looked_after: false,
             lost: None,
         };
         Self {
@@ -189,8 +161,13 @@ impl<R, A> Calls<R, A> {
                 Call::Forgotten
             }
         };
+        let is_asked = call.is_unheard();
         state.enter(number, call);
+        let looks = is_asked && !mem::replace(&mut state.is_looked_after, true);
         self.leave(state, source);
+        if looks && !source.look_later() {
+            lock(&self.state).is_looked_after = false;
+        }
         Ok(number)
     }
 
@@ -206,6 +183,7 @@ impl<R, A> Calls<R, A> {
                 self.leave(state, source);
                 return end;
             }
+            state.is_waited_for(number);
             if let Some(token) = state.token.take() {
                 state = self.read(state, token, source, patience);
                 // What came in time was in time, whenever this thread looks.
@@ -291,6 +269,22 @@ impl<R, A> Calls<R, A> {
         self.leave(state, source);
     }
 
+    /// A while has passed since a call began: the reactor reads for those for which nobody has come.
+    pub(super) fn look<S>(&self, source: &S)
+    where
+        S: Source<Reader = R, Answer = A>,
+    {
+        let mut state = lock(&self.state);
+        state.is_looked_after = false;
+        if state.unheard > 0 && state.lost.is_none() {
+            for call in state.calls.values_mut().filter(|call| call.is_unheard()) {
+                *call = Call::Awaited(Waker::noop().clone());
+            }
+            state.awaited += mem::take(&mut state.unheard);
+        }
+        self.leave(state, source);
+    }
+
     /// The connection is lost: every call ends with that.
     pub(super) fn lose(&self, lost: Lost) {
         let mut state = lock(&self.state);
@@ -366,127 +360,6 @@ impl<R, A> Calls<R, A> {
             Err(lost) => self.lose(lost),
         }
     }
-}
-
-impl<R, A> State<R, A> {
-    /// Whether answers are expected for which no thread reads.
-    fn needs_reactor(&self) -> bool {
-        self.awaited > 0
-            || self.pressing.is_some()
-            || self.calls.len() > self.sleepers.len() + MAX_UNHEARD
-    }
-
-    /// Whether there are calls for whose answers no thread waits.
-    fn has_unread(&self) -> bool {
-        self.unheard > self.sleepers.len() + usize::from(self.token.is_none())
-    }
-
-    fn enter(&mut self, number: u64, call: Call<A>) -> Option<Call<A>> {
-        self.awaited += usize::from(call.is_awaited());
-        self.unheard += usize::from(call.is_unheard());
-        // Nothing takes the place of one of these, and they never take another's.
-        self.forgotten += usize::from(matches!(call, Call::Forgotten));
-        let replaced = self.calls.insert(number, call);
-        self.awaited -= usize::from(replaced.as_ref().is_some_and(Call::is_awaited));
-        self.unheard -= usize::from(replaced.as_ref().is_some_and(Call::is_unheard));
-        replaced
-    }
-
-    /// Takes a call out that has ended.
-    fn take_end(&mut self, number: u64) -> Option<Waited<A>> {
-        match self.calls.remove(&number) {
-            Some(Call::Answered(answer)) => Some(Waited::Answered(answer)),
-            // A call that is lost is in the list no more.
-            None => Some(Waited::Lost(self.lost.clone().flatten())),
-            Some(call) => {
-                self.calls.insert(number, call);
-                None
-            }
-        }
-    }
-
-    fn enter_answers(
-        &mut self,
-        came: &mut Vec<(u64, A)>,
-        effects: &mut Effects<A>,
-    ) -> Result<(), Lost> {
-        let mut entered = Ok(());
-        for (number, answer) in came.drain(..) {
-            let Some(call) = self.calls.get_mut(&number) else {
-                effects.thrown_away.push(answer);
-                entered = Err(not_asked(number));
-                continue;
-            };
-            match mem::replace(call, Call::Unheard) {
-                Call::Unheard => {
-                    *call = Call::Answered(answer);
-                    self.unheard -= 1;
-                }
-                Call::Awaited(waker) => {
-                    *call = Call::Answered(answer);
-                    self.awaited -= 1;
-                    effects.wakers.push(waker);
-                }
-                Call::Forgotten => {
-                    self.calls.remove(&number);
-                    self.forgotten -= 1;
-                    self.pressing = self.pressing.filter(|pressing| *pressing != number);
-                    effects.thrown_away.push(answer);
-                }
-                Call::Told(callback) => {
-                    self.calls.remove(&number);
-                    self.awaited -= 1;
-                    effects.callbacks.push((callback, Ok(answer)));
-                }
-                Call::Answered(first) => {
-                    *call = Call::Answered(first);
-                    effects.thrown_away.push(answer);
-                    entered = Err(not_asked(number));
-                }
-            }
-            if let Some(bell) = self.sleepers.get(&number) {
-                bell.notify_one();
-            }
-        }
-        entered
-    }
-
-    fn lose(&mut self, lost: Lost, effects: &mut Effects<A>) {
-        if self.lost.is_some() {
-            return;
-        }
-        for (number, call) in mem::take(&mut self.calls) {
-            match call {
-                // It came in time.
-                Call::Answered(answer) => {
-                    self.calls.insert(number, Call::Answered(answer));
-                }
-                Call::Unheard | Call::Forgotten => {}
-                Call::Awaited(waker) => effects.wakers.push(waker),
-                Call::Told(callback) => effects.callbacks.push((callback, Err(lost.clone()))),
-            }
-        }
-        self.sleepers.values().for_each(|bell| bell.notify_one());
-        (self.awaited, self.unheard, self.forgotten) = (0, 0, 0);
-        self.lost = Some(lost);
-    }
-}
-
-impl<A> Call<A> {
-    fn is_awaited(&self) -> bool {
-        matches!(self, Self::Awaited(_) | Self::Told(_))
-    }
-
-    fn is_unheard(&self) -> bool {
-        matches!(self, Self::Unheard)
-    }
-}
-
-#[cold]
-fn not_asked(number: u64) -> Lost {
-    Some(Arc::new(io::Error::other(format!(
-        "an answer to call {number}, which was not asked or has been answered"
-    ))))
 }
 
 #[cfg(all(test, loom))]

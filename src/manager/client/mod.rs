@@ -14,6 +14,7 @@
 //! | `site` | a server, as this process knows it; counts what has been granted |
 //! | `connection` | how requests get out and answers come in |
 //! | `calls` | which calls are on their way, and who reads their answers: the protocol, without a socket |
+//! | `room` | calls that wait to be sent |
 //! | `greeting` | what is said on a new connection |
 
 mod builder;
@@ -26,6 +27,7 @@ mod manager;
 mod owner;
 mod proxy;
 mod remote;
+mod room;
 mod scope;
 mod site;
 mod travel;
@@ -38,4 +40,5 @@ pub use manager::{Manager, ManagerStatus};
 pub use proxy::Proxy;
 #[allow(unreachable_pub, reason = "`Proxy` names it; nothing outside can")]
 pub use remote::Remote;
-pub(crate) use scope::unpack;
+pub(crate) use scope::{granted, lend_by, unpack};
+pub(crate) use travel::standing_in;

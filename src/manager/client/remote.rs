@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::Calling;
 use super::calls::{Begin, NotBegun};
 use super::connection::{Ear, begin_request};
+use super::room::Unsent;
 use super::site::Site;
 use crate::frame::HEADER_LEN;
 use crate::manager::ManagerError;
@@ -54,11 +55,9 @@ impl Remote {
             Ok(answer) => read(answer),
             Err(error) => Err(not_encoded::<A>(error)),
         };
-        let begun = self
-            .request(op)
-            .and_then(|frame| self.begin(frame, Begin::Asked));
-        match begun {
-            Ok(number) => Calling::sent(self.clone(), number, Box::new(read)),
+        let unsent = |frame| Unsent::new(self.clone(), frame);
+        match self.request(op).map(unsent) {
+            Ok(unsent) => Calling::new(unsent, Box::new(read)),
             Err(error) => Calling::failed(error),
         }
     }
@@ -94,7 +93,7 @@ impl Remote {
         &self.0.site
     }
 
-    pub(super) fn id(&self) -> ObjectId {
+    pub(crate) fn id(&self) -> ObjectId {
         self.0.id
     }
 
@@ -114,7 +113,7 @@ impl Remote {
         Ok(frame)
     }
 
-    fn begin(&self, frame: Vec<u8>, begin: Begin) -> Result<u64, ManagerError> {
+    pub(super) fn begin(&self, frame: Vec<u8>, begin: Begin) -> Result<u64, ManagerError> {
         self.with(|ear| {
             let (len, max_frame) = (
                 (frame.len() - HEADER_LEN) as u64,

@@ -29,6 +29,16 @@ struct Packing {
     number: u32,
     site: Arc<Site>,
     refs: BTreeSet<ObjectId>,
+    /// Where it goes to workers of the server's: what is lent to them. Elsewhere `None`.
+    lent: Option<Vec<Remote>>,
+}
+
+/// What a proxy is in the value that is being packed.
+pub(super) enum InPacked {
+    /// The number of its object.
+    Number,
+    /// All that another process has to know; in place of the descriptor that keeps the object stands this.
+    Lent(u16),
 }
 
 /// An answer that is being read.
@@ -87,30 +97,51 @@ pub(super) fn pack_by<R>(
     remote: &Remote,
     encode: impl FnOnce() -> R,
 ) -> (R, Vec<ObjectId>, Handles) {
-    let ((encoded, refs), handles) = handles::collect(|| {
+    let (encoded, scope, handles) = within(remote, None, encode);
+    (
+        encoded,
+        scope
+            .map(|scope| scope.refs.into_iter().collect())
+            .unwrap_or_default(),
+        handles,
+    )
+}
+
+/// Runs what encodes a value for the workers of the server that has this object. Says which of its objects are in the value, in the order of their places, and which descriptors.
+pub(crate) fn lend_by<R>(remote: &Remote, encode: impl FnOnce() -> R) -> (R, Vec<Remote>, Handles) {
+    let (encoded, scope, handles) = within(remote, Some(Vec::new()), encode);
+    let lent = scope.and_then(|scope| scope.lent);
+    (encoded, lent.unwrap_or_default(), handles)
+}
+
+fn within<R>(
+    remote: &Remote,
+    lent: Option<Vec<Remote>>,
+    encode: impl FnOnce() -> R,
+) -> (R, Option<Packing>, Handles) {
+    let ((encoded, scope), handles) = handles::collect(|| {
         let scope = Packing {
             number: handles::encoding(),
             site: remote.site().clone(),
             refs: BTreeSet::new(),
+            lent,
         };
         // On a thread that is ending this may be gone: then a proxy in the value is refused.
         let packs = PACKING
             .try_with(|packing| packing.borrow_mut().push(scope))
             .map(|()| Packs);
         let encoded = encode();
-        let refs = PACKING.try_with(|packing| {
-            let mut packing = packing.borrow_mut();
-            packing.last_mut().map(|of| std::mem::take(&mut of.refs))
+        let scope = packs.is_ok().then(|| {
+            std::mem::forget(packs);
+            PACKING.try_with(|packing| packing.borrow_mut().pop())
         });
-        drop(packs);
-        let refs = refs.ok().flatten().unwrap_or_default();
-        (encoded, refs.into_iter().collect())
+        (encoded, scope.and_then(|scope| scope.ok().flatten()))
     });
-    (encoded, refs, handles)
+    (encoded, scope, handles)
 }
 
 /// Notes a proxy in the value that is being packed. `None`: it is no part of one.
-pub(super) fn pack(remote: &Remote) -> Option<Result<(), &'static str>> {
+pub(super) fn pack(remote: &Remote) -> Option<Result<InPacked, &'static str>> {
     let number = handles::encoding();
     let noted = PACKING.try_with(|packing| {
         let mut packing = packing.borrow_mut();
@@ -123,8 +154,19 @@ pub(super) fn pack(remote: &Remote) -> Option<Result<(), &'static str>> {
         if remote.id() == ObjectId::ROOT {
             return Some(Err("it holds a `Manager`, which a manager cannot keep"));
         }
-        scope.refs.insert(remote.id());
-        Some(Ok(()))
+        let Some(lent) = &mut scope.lent else {
+            scope.refs.insert(remote.id());
+            return Some(Ok(InPacked::Number));
+        };
+        let known = lent.iter().position(|lent| lent.id() == remote.id());
+        let place = known.unwrap_or(lent.len());
+        if place >= handles::most() {
+            return Some(Err("it holds more proxies than descriptors travel at once"));
+        }
+        if known.is_none() {
+            lent.push(remote.clone());
+        }
+        Some(Ok(InPacked::Lent(place as u16)))
     });
     noted.ok().flatten()
 }
@@ -143,7 +185,7 @@ pub(super) fn read<R>(granted: Vec<Remote>, read: impl FnOnce() -> R) -> R {
 }
 
 /// An object that the answer names which is being read.
-pub(super) fn granted(id: ObjectId) -> Result<Remote, ManagerError> {
+pub(crate) fn granted(id: ObjectId) -> Result<Remote, ManagerError> {
     let found = READING.try_with(|reading| {
         let reading = reading.borrow();
         let scope = reading.last()?;

@@ -17,22 +17,23 @@ use super::calls::Lost;
 use super::connection::Connection;
 use super::greeting::{self, hold_request};
 use super::remote::{Object, Remote};
-use crate::frame::{self, Header, Kind};
 use crate::manager::ManagerError;
 use crate::manager::protocol::ObjectId;
 use crate::manager::secure::{self, Address, CONNECT_TIME, ConnectError, Key, Line, TravellingKey};
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::Home;
-use crate::wire::{self, Handle};
+use crate::sys::{Home, PerProcess};
+use crate::wire::Handle;
 use crate::worker::in_worker;
 use serde::{Deserialize, Serialize};
 
 /// The one that a worker has last connected to. It stays connected when a task has dropped its proxies, since the next task is likely to bring others: to
 /// connect takes ten times as long as a call.
-static LATEST: Mutex<Option<Arc<Site>>> = Mutex::new(None);
+static LATEST: PerProcess<Option<Arc<Site>>> = PerProcess::new(|| None);
 
 /// The servers that this process knows, by where they are and the numbers that they have given themselves.
-static SITES: Mutex<BTreeMap<(String, u64), Weak<Site>>> = Mutex::new(BTreeMap::new());
+static SITES: PerProcess<Sites> = PerProcess::new(BTreeMap::new);
+
+type Sites = BTreeMap<(String, u64), Weak<Site>>;
 
 /// A server, as this process knows it.
 pub(super) struct Site {
@@ -107,7 +108,7 @@ impl Site {
 
     /// The server of this number that is reached so: the one that this process knows, or a new one. It need not be there any more.
     fn known(way: Way, server: u64) -> Arc<Self> {
-        let mut sites = lock(&SITES);
+        let mut sites = SITES.lock();
         let place = (way.name().to_string(), server);
         let known = sites.get(&place).and_then(Weak::upgrade);
         if let Some(site) = known
@@ -121,11 +122,10 @@ impl Site {
         site
     }
 
-    /// Whether it is of this process, not lost, and has this key.
+    /// Whether it is not lost, and has this key.
     fn serves(&self, way: &Way) -> bool {
-        // In a process that was forked off, whoever had the connection's locks may be missing.
         let is_lost = || self.connection.get().is_some_and(Connection::is_lost);
-        !self.home.is_elsewhere() && self.way.key == way.key && !is_lost()
+        self.way.key == way.key && !is_lost()
     }
 
     /// What another process has to know to reach it.
@@ -175,7 +175,7 @@ impl Site {
             .map_err(|error| self.lost(Some(Arc::new(error))))?;
         let connection = self.connection.get_or_init(|| connection);
         if in_worker() {
-            let latest = lock(&LATEST).replace(self.clone());
+            let latest = LATEST.lock().replace(self.clone());
             // Not under the lock: it may be the last.
             drop(latest);
         }
@@ -185,6 +185,11 @@ impl Site {
     /// Its connection, if it has been made.
     pub(super) fn connected(&self) -> Option<&Connection> {
         self.connection.get()
+    }
+
+    /// The same, unless this is a process that was forked off.
+    pub(super) fn connected_here(&self) -> Option<&Connection> {
+        self.connected().filter(|_| !self.home.is_elsewhere())
     }
 
     /// That it is lost.
@@ -245,14 +250,10 @@ impl Site {
                 _ => return,
             }
         };
-        let mut frame = Vec::with_capacity(frame::HEADER_LEN + 16);
-        let start = frame::begin(&mut frame);
         if grants > 0
             && let Some(connection) = self.connection.get()
-            && wire::encode(&vec![(object.id, grants)], &mut frame).is_ok()
         {
-            frame::finish(&mut frame, start, Header::new(Kind::Release, 0, 0));
-            connection.send(frame);
+            connection.release(object.id, grants);
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::scope;
 use crate::future::contain::contain;
-use crate::manager::protocol::{Fault, Packed};
+use crate::manager::protocol::{Fault, Packed, Whereabouts};
 use crate::manager::store::{Item, Mailbox, Work};
 use crate::registry::{Constructor, Invoke, ManagedValue, Method, Returned};
 
@@ -175,14 +175,16 @@ fn wait_for_end_of(heard: &Receiver<()>) {
 
 /// Runs users' code, whose panic is the call's end.
 fn caught<R>(name: &str, code: impl FnOnce() -> Result<R, Fault>) -> Result<R, Fault> {
-    let mut result = None;
-    match contain(|| result = Some(code())) {
-        Ok(()) => result.unwrap_or_else(|| Err(Fault::Failed("nothing was said".to_owned()))),
-        Err(message) => Err(Fault::Panicked {
+    crate::run::caught(code).unwrap_or_else(|panicked| {
+        Err(Fault::Panicked {
             method: name.to_owned(),
-            message,
-        }),
-    }
+            message: panicked.message,
+            at: Box::new(Whereabouts {
+                location: panicked.location,
+                backtrace: panicked.backtrace,
+            }),
+        })
+    })
 }
 
 fn not_decoded(name: &str, error: &str) -> Fault {

@@ -224,7 +224,9 @@ impl World {
                 }
                 Effect::Fail { caller, fault } => self.answers.push((caller.call, Err(fault))),
                 Effect::Work { object, work } => self.work.push((object, work)),
-                Effect::Shutdown => panic!("nobody asked for that"),
+                Effect::Admit { .. } | Effect::Identify { .. } | Effect::Shutdown => {
+                    panic!("nobody asked for that")
+                }
             }
         }
     }
@@ -410,7 +412,9 @@ fn every_call_says_that_the_constructor_panicked() {
     let later = [world.ready(probe), world.call(probe, "add", &1_u64)];
     for call in calls.into_iter().chain(later) {
         match world.answer::<()>(call) {
-            Err(Fault::Panicked { method, message }) => {
+            Err(Fault::Panicked {
+                method, message, ..
+            }) => {
                 assert_eq!(method, "tests::Probe::new");
                 assert!(message.contains("no such probe"), "{message}");
             }
@@ -447,7 +451,9 @@ fn a_panic_ends_its_call_and_leaves_the_object_as_it_is() {
     );
     world.run_all();
     match world.returned::<()>(panics) {
-        Err(Fault::Panicked { method, message }) => {
+        Err(Fault::Panicked {
+            method, message, ..
+        }) => {
             assert_eq!(method, "tests::Probe::add_and_panic");
             assert!(message.contains("after all"), "{message}");
         }

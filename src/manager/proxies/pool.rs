@@ -14,8 +14,8 @@ use crate::executor::Shutdown;
 use crate::executor::process::callbacks::Callbacks;
 use crate::future::{Future, Host, HostRef, Kill, Outcome, RawFuture};
 use crate::manager::ManagerError;
-use crate::manager::client::{Calling, Manager, Proxy, Remote};
-use crate::manager::objects::pool::{Ended, Found, HowToEnd, PoolOp, in_full};
+use crate::manager::client::{Calling, Manager, Proxy, Remote, granted, lend_by, standing_in};
+use crate::manager::objects::pool::{Ended, Failure, Found, HowToEnd, PoolOp, in_full};
 use crate::manager::protocol::Packed;
 use crate::manager::store::Kind;
 use crate::primitives::plain::{Mutex, lock};
@@ -28,7 +28,9 @@ const AHEAD: usize = 256;
 /// A pool of worker processes that lives in a manager: whoever has a proxy submits to the same workers, on the manager's machine.
 ///
 /// A function is sent by its name: it has to be registered in the manager's program as well, with the same types, or the future says
-/// [`TaskError::Refused`]. Arguments and results travel as bytes, through the manager: no descriptors, and so no proxies, are among them.
+/// [`TaskError::Refused`]. Arguments and results travel through the manager. Proxies of this manager may be among them: its objects are there while the task is queued, and as long as
+/// the worker, or whoever has the result, keeps the proxy. The worker reaches the manager at the address by which the submitter knows it. Descriptors (ends of pipes, shared
+/// memory), proxies of other managers and a [`Manager`] itself are refused: they do not travel through a server that need not be on the same machine.
 ///
 /// What becomes of a task is said as by a pool of one's own: [`TaskError`], with a panic's text or how a worker ended. Why a pool broke travels as
 /// text, in [`TaskError::Manager`]; so does that the manager is lost.
@@ -101,17 +103,25 @@ impl PoolProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Refused`], if the function is not registered in this program; [`ManagerError::NotEncoded`], if the arguments do not encode or have
-    /// descriptors in them. Whatever the manager says, the future says.
+    /// [`ManagerError::Refused`], if the function is not registered in this program; [`ManagerError::NotEncoded`], if the arguments do not encode, or have
+    /// descriptors, proxies of another manager or a [`Manager`] in them. Whatever the manager says, the future says. A result that has such in it is [`TaskError::Manager`].
     pub fn submit<F, A, K>(&self, function: F, args: A) -> Result<Future<F::Output>, ManagerError>
     where
         F: TaskFunction<A, K>,
     {
         let _ = function;
         let function = find::<F, A, K>().map_err(|error| refused(&error))?;
-        let mut arguments = Vec::new();
-        F::encode_owned_args(args, &mut arguments)
-            .map_err(|message| not_encoded(std::any::type_name::<A>(), message))?;
+        let mut bytes = Vec::new();
+        let encode = || F::encode_owned_args(args, &mut bytes);
+        let (encoded, lent, handles) = lend_by(&self.host.remote, encode);
+        let refused = |message| not_encoded(std::any::type_name::<A>(), message);
+        encoded.map_err(refused)?;
+        if !handles.is_empty() {
+            let what = "it holds a descriptor, which does not travel through a manager";
+            return Err(refused(what.to_owned()));
+        }
+        let refs = lent.iter().map(Remote::id).collect();
+        let arguments = Packed { bytes, refs };
         let task = NEXT_TASK.fetch_add(1, Ordering::Relaxed);
         let op = PoolOp::Submit {
             task,
@@ -119,7 +129,10 @@ impl PoolProxy {
             signature: function.signature.clone(),
             arguments,
         };
-        Ok(self.host.clone().begin(task, &op).typed())
+        let future = self.host.clone().begin(task, &op).typed();
+        // The arguments may have been the last that had them; now the server has.
+        drop(lent);
+        Ok(future)
     }
 
     /// Calls `function` for every item of `inputs`, and gives the results in the order of the items: one `Result` for each. It is lazy, and keeps 256 tasks
@@ -180,12 +193,19 @@ impl PoolHost {
         let host: Weak<dyn Host> = Arc::downgrade(&this);
         let future = RawFuture::pending(TaskId(task), Some(HostRef::new(host)));
         lock(&self.pending).insert(task, future.clone());
-        let calling = self.remote.call(op, Ok::<Ended, ManagerError>);
+        let calling = self.remote.call(op, |ended| match ended {
+            Ended::Done(Packed { bytes, refs }) => {
+                let granted = refs.into_iter().map(granted).collect::<Result<_, _>>()?;
+                let handles = standing_in(granted);
+                Ok(Ok(Encoded { bytes, handles }))
+            }
+            Ended::Failed(failure) => Ok(Err(failure)),
+        });
         calling.then(move |end| self.end(task, end));
         future
     }
 
-    fn end(&self, task: u64, end: Result<Ended, ManagerError>) {
+    fn end(&self, task: u64, end: Result<Result<Encoded, Failure>, ManagerError>) {
         let future = lock(&self.pending).remove(&task);
         if let Some(future) = future {
             future.complete(outcome(end));
@@ -241,10 +261,10 @@ impl Host for PoolHost {
     }
 }
 
-fn outcome(end: Result<Ended, ManagerError>) -> Outcome {
+fn outcome(end: Result<Result<Encoded, Failure>, ManagerError>) -> Outcome {
     match end {
-        Ok(Ended::Done(bytes)) => Ok(Encoded::from(bytes)),
-        Ok(Ended::Failed(failure)) => Err(failure.into_error()),
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(failure)) => Err(failure.into_error()),
         Err(error) => Err(TaskError::Manager {
             // It may have come to the manager, and run.
             may_have_run: !matches!(

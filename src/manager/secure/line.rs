@@ -77,7 +77,6 @@ impl Line {
     }
 
     /// Of a socket on which nothing is encrypted: its other side is a process of this machine.
-    #[cfg(all(test, not(loom)))]
     pub(crate) fn plain(socket: OwnedFd) -> Self {
         Self::new(socket, Cipher::none())
     }

@@ -100,7 +100,7 @@ impl Model {
                     self.has_work = true;
                     continue;
                 }
-                Effect::Shutdown => continue,
+                Effect::Admit { .. } | Effect::Identify { .. } | Effect::Shutdown => continue,
             };
             let call = (caller.session.0, caller.call);
             let is_owed = self.owed.remove(&call);

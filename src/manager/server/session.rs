@@ -4,10 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::frame::{self, Decoder, HEADER_LEN, Header, Kind};
-use crate::manager::protocol::{Fault, ObjectId, begin_answer, encode_fault};
+use crate::manager::protocol::{Fault, ObjectId, begin_answer, encode_fault_within};
 use crate::manager::secure::Line;
 use crate::manager::store::{Caller, SessionId, Store};
-use crate::sys::Poller;
+use crate::sys::{Poller, SocketName};
 use crate::wire;
 
 /// How many frames of one client are done before others have their turn.
@@ -23,7 +23,10 @@ const LARGE: usize = 32 * 1024;
 pub(super) struct Session {
     number: u64,
     line: Line,
+    /// What its other end is called.
+    name: Option<SocketName>,
     decoder: Decoder,
+    max_frame: u64,
     /// Nothing is read: it has to read itself.
     is_full: bool,
     /// What the poller reports.
@@ -49,13 +52,19 @@ impl Session {
     pub(super) fn new(number: u64, line: Line, max_frame: u64) -> Self {
         Self {
             number,
+            name: SocketName::of_peer(line.as_fd()),
             line,
             decoder: Decoder::new(max_frame),
+            max_frame,
             is_full: false,
             watched: (true, false),
             is_dirty: false,
             is_busy: false,
         }
+    }
+
+    pub(super) fn name(&self) -> Option<&SocketName> {
+        self.name.as_ref()
     }
 
     fn id(&self) -> SessionId {
@@ -130,7 +139,7 @@ impl Session {
     pub(super) fn fail(&mut self, call: u64, fault: &Fault) {
         let mut out = Vec::new();
         let start = frame::begin(&mut out);
-        if encode_fault(fault, &mut out).is_err() {
+        if encode_fault_within(fault, self.max_frame, &mut out).is_err() {
             return;
         }
         frame::finish(&mut out, start, Header::new(Kind::Reply, call, 0));

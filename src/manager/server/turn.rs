@@ -1,9 +1,10 @@
 //! The loop.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +15,11 @@ use super::session::{FRAMES_PER_TURN, Session, Step};
 use super::threads::Threads;
 use crate::manager::managed;
 use crate::manager::protocol::ObjectId;
-use crate::manager::secure::{Guest, Key, Listener};
-use crate::manager::store::{Effect, Mailbox, SessionId, Store};
+use crate::manager::secure::{Guest, Key, Line, Listener};
+use crate::manager::store::{Effect, Mailbox, Ref, SessionId, Store};
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Poller, Ready, deadline_after};
+use crate::sys::{Poller, Ready, SocketName, deadline_after};
+use crate::wire::Handles;
 
 /// What the listener is reported as. Connections have the numbers from [`FIRST`] on.
 pub(super) const LISTENER: u64 = 0;
@@ -25,9 +27,6 @@ pub(super) const LISTENER: u64 = 0;
 /// No thread could be started: it is to be tried again.
 const RETRY: u64 = 1;
 const FIRST: u64 = 2;
-
-/// When it is.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a server that is to end when it is not used waits at least for its first client.
 const FIRST_CLIENT_TIME: Duration = Duration::from_secs(60);
@@ -67,6 +66,8 @@ pub(super) struct Turn {
     // Dropped in this order: nobody is served any more, and whoever calls is told so, when values of users' types go. What those do then may be a call.
     door: Door,
     sessions: HashMap<u64, Session>,
+    /// Them, by what their other ends are called.
+    names: HashMap<SocketName, u64>,
     store: Store,
     threads: Threads,
     /// The number of the next connection.
@@ -120,6 +121,7 @@ impl Turn {
             store: Store::new(limits.max_frame),
             door: Door::new(listener, key, limits.handshake_time)?,
             sessions: HashMap::new(),
+            names: HashMap::new(),
             threads: Threads::new(limits.threads, reach),
             next: FIRST,
             busy: Vec::new(),
@@ -198,10 +200,40 @@ impl Turn {
         let Some(line) = guest.welcome() else {
             return;
         };
+        self.enter(number, line);
+        self.store.open(SessionId(number));
+    }
+
+    fn enter(&mut self, number: u64, line: Line) {
         let session = Session::new(number, line, self.limits.max_frame);
+        if let Some(name) = session.name() {
+            self.names.insert(name.clone(), number);
+        }
         self.sessions.insert(number, session);
         self.unused_until = None;
-        self.store.open(SessionId(number));
+    }
+
+    /// Lets in what only holds an object. It is as many as tasks of pools have with them, and not counted among those that may come.
+    fn admit(&mut self, socket: OwnedFd, holds: Ref) {
+        let line = Line::plain(socket);
+        let number = self.next;
+        self.next += 1;
+        // Without memory for it, nothing is held: whoever calls it is told so.
+        if self.shared.poller.add_watched(&line, number).is_ok() {
+            self.enter(number, line);
+            self.store.open_holding(SessionId(number), holds);
+        }
+    }
+
+    /// Whose sockets these are, of which this process has been sent the other ends.
+    fn identify(&self, sockets: &Handles) -> Vec<Option<SessionId>> {
+        let sockets = sockets.as_slice().iter();
+        sockets
+            .map(|socket| {
+                let name = SocketName::of(socket.as_fd())?;
+                self.names.get(&name).copied().map(SessionId)
+            })
+            .collect()
     }
 
     /// Does what a client has asked, as much as one turn allows.
@@ -261,7 +293,8 @@ impl Turn {
     }
 
     fn see_to_effects(&mut self) {
-        for effect in self.store.take_effects() {
+        let mut effects = VecDeque::from(self.store.take_effects());
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Answer {
                     caller,
@@ -284,9 +317,18 @@ impl Turn {
                 }
                 Effect::Work { object, work } => {
                     let mailbox = Mailbox::new(object, self.send.clone());
-                    if self.threads.begin(work, mailbox).is_err() {
-                        self.start_threads_later();
-                    }
+                    let pause = self.threads.begin(work, mailbox);
+                    self.retry_after(pause);
+                }
+                Effect::Admit { socket, holds } => self.admit(socket, holds),
+                Effect::Identify {
+                    object,
+                    number,
+                    sockets,
+                } => {
+                    let whose = self.identify(&sockets);
+                    self.store.know(object, number, &whose);
+                    effects.extend(self.store.take_effects());
                 }
                 Effect::Shutdown => {
                     // Before that is answered: whoever has asked for it may begin again at the same address.
@@ -298,14 +340,14 @@ impl Turn {
     }
 
     fn start_threads(&mut self) {
-        if self.threads.retry().is_err() {
-            self.start_threads_later();
-        }
+        let pause = self.threads.retry();
+        self.retry_after(pause);
     }
 
-    fn start_threads_later(&self) {
-        let at = Instant::now() + RETRY_AFTER;
-        self.shared.poller.alarm(at, RETRY);
+    fn retry_after(&self, pause: Option<Duration>) {
+        if let Some(pause) = pause {
+            self.shared.poller.alarm(Instant::now() + pause, RETRY);
+        }
     }
 
     /// Writes what has been queued in this turn.
@@ -332,6 +374,11 @@ impl Turn {
             return;
         };
         self.shared.poller.remove(&session);
+        if let Some(name) = session.name()
+            && self.names.get(name) == Some(&number)
+        {
+            self.names.remove(name);
+        }
         drop(session);
         if self.sessions.is_empty() {
             self.unused_until = self.limits.idle_timeout.and_then(deadline_after);

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +11,7 @@ use super::item::collect_grants;
 use super::references::Directory;
 use super::{Caller, Item, Ref, Refs};
 use crate::manager::protocol::{Fault, ObjectId, Packed, begin_answer};
-use crate::wire;
+use crate::wire::{self, Handles};
 
 /// What the owner of a store is to do.
 pub(crate) enum Effect {
@@ -26,6 +27,14 @@ pub(crate) enum Effect {
     Fail { caller: Caller, fault: Fault },
     /// Run this on a thread of the bounded pool.
     Work { object: ObjectId, work: Work },
+    /// Let this socket in, which is connected to one that this process has, as a client that has been granted an object.
+    Admit { socket: OwnedFd, holds: Ref },
+    /// Say which clients these are the sockets of, by [`Store::know`](super::Store::know).
+    Identify {
+        object: ObjectId,
+        number: u64,
+        sockets: Handles,
+    },
     /// End the server in good order.
     Shutdown,
 }
@@ -173,6 +182,21 @@ impl<'a> Context<'a> {
         let object = self.object;
         self.effects.push(Effect::Work { object, work });
     }
+
+    /// Has an object kept for as long as the other end of this socket is open, in whatever process.
+    pub(crate) fn lend(&mut self, holds: Ref, socket: OwnedFd) {
+        self.effects.push(Effect::Admit { socket, holds });
+    }
+
+    /// Finds out which objects these descriptors hold, that came from another process: [`Object::know`](super::Object::know) is told, with this number.
+    pub(crate) fn identify(&mut self, number: u64, sockets: Handles) {
+        let object = self.object;
+        self.effects.push(Effect::Identify {
+            object,
+            number,
+            sockets,
+        });
+    }
 }
 
 impl fmt::Debug for Effect {
@@ -189,6 +213,11 @@ impl fmt::Debug for Effect {
                 f.debug_tuple("Fail").field(caller).field(fault).finish()
             }
             Self::Work { object, .. } => f.debug_tuple("Work").field(object).finish(),
+            Self::Admit { holds, .. } => f.debug_tuple("Admit").field(holds).finish(),
+            Self::Identify { object, number, .. } => {
+                let mut identify = f.debug_tuple("Identify");
+                identify.field(object).field(number).finish()
+            }
             Self::Shutdown => f.write_str("Shutdown"),
         }
     }

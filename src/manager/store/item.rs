@@ -23,6 +23,18 @@ impl Item {
     pub(crate) fn refs(&self) -> Vec<ObjectId> {
         self.refs.ids().collect()
     }
+
+    /// Its bytes, and what keeps the objects that it refers to.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Refs) {
+        (self.bytes, self.refs)
+    }
+}
+
+/// One that somebody else has the parts of.
+#[derive(Clone, Copy)]
+pub(crate) struct ItemRef<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) refs: &'a Refs,
 }
 
 thread_local! {
@@ -78,6 +90,13 @@ impl std::hash::Hash for Item {
 
 impl Serialize for Item {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (bytes, refs) = (&*self.bytes, &self.refs);
+        ItemRef { bytes, refs }.serialize(serializer)
+    }
+}
+
+impl Serialize for ItemRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         /// [`Packed`], borrowed.
         #[derive(Serialize)]
         struct Borrowed<'a> {
@@ -94,7 +113,7 @@ impl Serialize for Item {
         });
         let refs = self.refs.ids().collect();
         Borrowed {
-            bytes: &self.bytes,
+            bytes: self.bytes,
             refs,
         }
         .serialize(serializer)

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 
 pub(crate) use self::context::{Context, Effect, Mailbox, Work};
-pub(crate) use self::item::Item;
+pub(crate) use self::item::{Item, ItemRef};
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
 #[allow(unreachable_pub, reason = "`Proxy` names it; nothing outside can")]
@@ -69,6 +69,9 @@ pub(crate) trait Object: Send {
 
     /// Something that was begun with [`Context::work`] says something.
     fn hear(&mut self, _said: Box<dyn Any + Send>, _context: &mut Context<'_>) {}
+
+    /// What [`Context::identify`] has found out: an object for each descriptor; or nothing, if one of them is none that holds one of this store's.
+    fn know(&mut self, _number: u64, _held: Option<Refs>, _context: &mut Context<'_>) {}
 
     /// Nobody refers to it any more, and it is dropped next. Whoever waits is told by the store. What must not be dropped on the store's thread it
     /// hands out as work, which will not be heard.
@@ -221,6 +224,29 @@ impl Store {
     pub(crate) fn hear(&mut self, object: ObjectId, said: Box<dyn Any + Send>) {
         self.with(object, |object, context| object.hear(said, context));
         self.sweep();
+    }
+
+    /// A client that only holds an object, and was let in because this store asked for it.
+    pub(crate) fn open_holding(&mut self, session: SessionId, holds: Ref) {
+        let session = self.sessions.entry(session).or_default();
+        session.grants.insert(holds.id(), (holds, 1));
+    }
+
+    /// Whose sockets those are that an object has asked about.
+    pub(crate) fn know(&mut self, object: ObjectId, number: u64, whose: &[Option<SessionId>]) {
+        let held = whose
+            .iter()
+            .map(|session| self.held_by((*session)?))
+            .collect();
+        self.with(object, |object, context| object.know(number, held, context));
+        self.sweep();
+    }
+
+    /// The object that a client holds which holds no other.
+    fn held_by(&self, session: SessionId) -> Option<Ref> {
+        let grants = &self.sessions.get(&session)?.grants;
+        let mut held = grants.values().map(|(held, _)| held.clone());
+        held.next().filter(|_| held.next().is_none())
     }
 
     /// What is to be done now; to be asked for after each of the above, in whatever order. Answers are encoded, grants counted.

@@ -46,8 +46,21 @@ impl Refs {
         self.0.push(reference);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Ref> + '_ {
         self.0.drain(..)
+    }
+}
+
+impl IntoIterator for Refs {
+    type Item = Ref;
+    type IntoIter = std::vec::IntoIter<Ref>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

@@ -188,6 +188,9 @@ impl Bench {
                     self.work.push((object, work));
                     continue;
                 }
+                Effect::Admit { .. } | Effect::Identify { .. } => {
+                    panic!("only pools ask for that")
+                }
                 Effect::Shutdown => {
                     self.is_shut_down = true;
                     continue;

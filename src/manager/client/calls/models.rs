@@ -75,6 +75,10 @@ impl Source for Socket {
     fn disarm(&self) {
         self.change(|state| state.is_armed = false);
     }
+
+    fn look_later(&self) -> bool {
+        true
+    }
 }
 
 struct World {
@@ -160,6 +164,41 @@ fn loom_a_task_is_woken_beside_a_thread_that_waits() {
             world.answer(awaited);
         });
         assert!(is_answer(world.wait_async(awaited), awaited));
+        waiter.join().unwrap();
+        world.socket.change(|state| state.is_over = true);
+        reactor.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_an_answer_for_which_nobody_has_come_is_read_after_a_look() {
+    model(3, || {
+        let world = World::new();
+        let held = world.begin();
+        let reactor = spawn(&world, react);
+        let looks = spawn(&world, |world| world.calls.look(&world.socket));
+        world.answer(held);
+        looks.join().unwrap();
+        world.socket.change(|state| state.is_over = true);
+        reactor.join().unwrap();
+        assert!(lock(&world.socket.state).waiting.is_empty());
+        assert!(is_answer(world.wait(held), held));
+    });
+}
+
+#[test]
+fn loom_a_look_leaves_threads_that_wait_alone() {
+    model(3, || {
+        let world = World::new();
+        let (one, other) = (world.begin(), world.begin());
+        let reactor = spawn(&world, react);
+        let waiter = spawn(&world, move |world| {
+            assert!(is_answer(world.wait(other), other));
+        });
+        world.answer(one);
+        world.calls.look(&world.socket);
+        world.answer(other);
+        assert!(is_answer(world.wait(one), one));
         waiter.join().unwrap();
         world.socket.change(|state| state.is_over = true);
         reactor.join().unwrap();

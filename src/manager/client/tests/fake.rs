@@ -20,6 +20,7 @@ use crate::manager::protocol::{
 use crate::manager::secure::{Address, Key, Line};
 use crate::manager::store::{RootOp, Welcome};
 use crate::primitives::plain::{Mutex, lock};
+use crate::sync::tests::until;
 use crate::wire;
 
 pub(super) const MAX_FRAME: u64 = 256 << 20;
@@ -41,6 +42,8 @@ pub(super) enum Op {
     Grant(u64),
     /// Answered with a value in which there are objects.
     Kept(#[serde(with = "serde_bytes")] Vec<u8>, Vec<ObjectId>),
+    /// Answered when [`Ledger::goes_on`] says so; until then nothing is read.
+    Stop,
     /// Answered, and more: these bytes are written as they are. Then it goes.
     Write(#[serde(with = "serde_bytes")] Vec<u8>),
 }
@@ -53,6 +56,12 @@ pub(super) struct Ledger {
     /// Grants, less those that came back.
     pub(super) granted: HashMap<ObjectId, u64>,
     pub(super) waiting: usize,
+    /// Frames that gave something back.
+    pub(super) releases: usize,
+    /// Calls that were answered, and the answers written.
+    pub(super) answered: usize,
+    /// Whether [`Op::Stop`] is over.
+    pub(super) goes_on: bool,
 }
 
 pub(super) type Seen = Arc<Mutex<Ledger>>;
@@ -164,6 +173,10 @@ impl Server {
                 let packed = crate::manager::protocol::Packed { bytes, refs };
                 self.answer(call, &packed.refs, &packed)
             }
+            Op::Stop => {
+                until(|| lock(&self.seen).goes_on);
+                self.answer(call, &[], &())
+            }
             Op::Write(bytes) => {
                 self.answer(call, &[], &())?;
                 self.stream.write_all(&bytes).ok()?;
@@ -186,6 +199,7 @@ impl Server {
 
     fn release(&self, payload: &[u8]) {
         let released: Vec<(ObjectId, u64)> = wire::decode(payload).unwrap();
+        lock(&self.seen).releases += 1;
         for (id, count) in released {
             let mut seen = lock(&self.seen);
             let granted = seen.granted.get_mut(&id).expect("never granted");
@@ -210,6 +224,8 @@ impl Server {
         let start = frame::begin(&mut out);
         payload(&mut out);
         frame::finish(&mut out, start, Header::new(Kind::Reply, call, 0));
-        self.stream.write_all(&out).ok()
+        self.stream.write_all(&out).ok()?;
+        lock(&self.seen).answered += 1;
+        Some(())
     }
 }

@@ -1,5 +1,9 @@
 mod fake;
+mod hostile;
+mod releases;
+mod room;
 mod unread;
+mod verdicts;
 
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -105,6 +105,27 @@ fn what_is_given_back_goes_out_although_no_more_can_be_asked() {
 }
 
 #[test]
+fn calls_that_nobody_awaits_yet_run_and_are_read() {
+    watched(|| {
+        let (remote, seen) = object();
+        let answered = || lock(&seen).answered;
+        let before = answered();
+        // Alone, its answer fits into no socket.
+        let large = vec![7; 5 << 20];
+        let held = echo(&remote, &large);
+        until(|| answered() == before + 1);
+        // The server, which reads nothing while it writes, comes to those behind others as well.
+        let behind: Vec<_> = (0..3).map(|_| echo(&remote, &large)).collect();
+        until(|| answered() == before + 4);
+        for call in behind {
+            assert!(call.wait().unwrap() == large);
+        }
+        assert!(held.wait().unwrap() == large);
+        until(|| is_idle(&remote));
+    });
+}
+
+#[test]
 fn threads_that_end_let_go_of_what_they_kept() {
     thread_local! {
         static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! A task waits in the line while the executor is being built, and while as many tasks are pending as it takes. Nothing here waits. Arguments and
-//! results pass as bytes: the server knows its functions by name, and compares their signatures with those that the client knows.
+//! results pass as bytes: the server knows its functions by name, and compares their signatures with those that the client knows. What proxies in them stand
+//! for goes [beside them](lending).
 
 mod failure;
+mod lending;
 mod words;
 
 use std::any::Any;
@@ -16,6 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::thread;
 
 pub(crate) use self::failure::{Failure, in_full};
+use self::lending::Lent;
 use self::words::Outcome;
 pub(crate) use self::words::{Ended, Found, HowToEnd, PoolOp};
 use super::turns::Turns;
@@ -23,7 +26,7 @@ use crate::error::SubmitError;
 use crate::executor::{Executor, ProcessPoolExecutor, Shutdown, try_submit_encoded};
 use crate::future::{Kill, RawFuture};
 use crate::manager::protocol::Fault;
-use crate::manager::store::{Caller, Context, Item, Mailbox, Object, SessionId};
+use crate::manager::store::{Caller, Context, Item, Mailbox, Object, Refs, SessionId};
 use crate::registry::registry;
 use crate::wire;
 
@@ -71,7 +74,7 @@ struct Asked {
     task: u64,
     function: String,
     signature: String,
-    arguments: Vec<u8>,
+    arguments: Item,
 }
 
 /// A task that the executor has.
@@ -96,6 +99,7 @@ pub(super) struct Pool {
     has_ended: bool,
     /// Those who wait for the end.
     shutting: Turns<()>,
+    lent: Lent,
 }
 
 /// Where a task is.
@@ -125,6 +129,7 @@ pub(super) fn create(init: &Item) -> Result<Box<dyn Object>, Fault> {
         is_shut: false,
         has_ended: false,
         shutting: Turns::default(),
+        lent: Lent::default(),
     }))
 }
 
@@ -155,14 +160,19 @@ impl Pool {
                 return;
             };
             let task = asked.task;
-            if let Err(failure) = self.start(caller, asked) {
+            if let Err(failure) = self.start(caller, asked, context) {
                 self.by_task.remove(&(caller.session, task));
                 context.answer(caller, &Ended::Failed(failure));
             }
         }
     }
 
-    fn start(&mut self, caller: Caller, asked: Asked) -> Result<(), Failure> {
+    fn start(
+        &mut self,
+        caller: Caller,
+        asked: Asked,
+        context: &mut Context<'_>,
+    ) -> Result<(), Failure> {
         let (executor, mailbox) = match &self.stage {
             Stage::Running(Owned(Some(executor)), mailbox) => (executor, mailbox),
             Stage::Failed(message) => {
@@ -183,7 +193,13 @@ impl Pool {
                 asked: asked.signature,
             });
         }
-        let future = try_submit_encoded(executor.handle(), function, &asked.arguments)
+        let (arguments, refs) = asked.arguments.into_parts();
+        let handles = self.lent.lend(refs, context);
+        let handles = handles.map_err(|error| Failure::Other {
+            message: format!("its proxies do not travel to a worker: {error}"),
+            may_have_run: false,
+        })?;
+        let future = try_submit_encoded(executor.handle(), function, &arguments, handles)
             .map_err(|error| Failure::from(&error))?;
         let number = self.next_number;
         self.next_number += 1;
@@ -205,13 +221,24 @@ impl Pool {
     }
 
     fn ended(&mut self, number: u64, context: &mut Context<'_>) {
+        let begun = self.begun.get(&number);
+        let result = begun.and_then(|begun| begun.future.outcome()?.ok());
+        match result.filter(|result| !result.handles.is_empty()) {
+            Some(result) => context.identify(number, result.handles.clone()),
+            None => self.answer(number, Some(Refs::default()), context),
+        }
+    }
+
+    /// Answers whoever waits for a task that has ended, with the objects that its result has proxies of.
+    fn answer(&mut self, number: u64, held: Option<Refs>, context: &mut Context<'_>) {
         let Some(begun) = self.begun.remove(&number) else {
             return;
         };
         if let Some(caller) = begun.caller {
             self.by_caller.remove(&caller);
             self.by_task.remove(&(caller.session, begun.task));
-            context.answer(caller, &Outcome(begun.future));
+            let future = begun.future;
+            context.answer(caller, &Outcome { future, held });
         }
         self.pump(context);
     }
@@ -335,6 +362,10 @@ impl Object for Pool {
                 signature,
                 arguments,
             } => {
+                let arguments = match context.keep(arguments) {
+                    Ok(arguments) => arguments,
+                    Err(fault) => return context.fail(caller, fault),
+                };
                 let asked = Asked {
                     task,
                     function,
@@ -392,6 +423,10 @@ impl Object for Pool {
             self.abandon(number);
         }
         self.shutting.remove_session(session);
+    }
+
+    fn know(&mut self, number: u64, held: Option<Refs>, context: &mut Context<'_>) {
+        self.answer(number, held, context);
     }
 
     fn hear(&mut self, said: Box<dyn Any + Send>, context: &mut Context<'_>) {

@@ -172,7 +172,7 @@ impl Bench {
             task,
             function,
             signature: known.signature.clone(),
-            arguments,
+            arguments: packed(arguments),
         };
         self.ask_object(session, &op)
     }
@@ -215,7 +215,9 @@ impl Bench {
                     self.works += 1;
                     continue;
                 }
-                Effect::Shutdown => unreachable!("nobody asks for that"),
+                Effect::Admit { .. } | Effect::Identify { .. } | Effect::Shutdown => {
+                    unreachable!("nobody asks for that")
+                }
             };
             let earlier = self.answers.insert(caller, answer);
             assert!(earlier.is_none(), "{caller:?} is answered once");
@@ -230,10 +232,15 @@ impl Bench {
     }
 }
 
+fn packed(bytes: Vec<u8>) -> Packed {
+    let refs = Vec::new();
+    Packed { bytes, refs }
+}
+
 fn done(value: &(impl serde::Serialize + 'static)) -> Ended {
     let mut bytes = Vec::new();
     wire::encode_whole(value, &mut bytes).unwrap();
-    Ended::Done(bytes)
+    Ended::Done(packed(bytes))
 }
 
 #[test]
@@ -298,7 +305,7 @@ fn a_function_that_the_server_does_not_know_or_knows_otherwise_is_refused() {
     let session = bench.open(1);
     let function = "nobody".to_owned();
     let signature = "(u64) -> u64".to_owned();
-    let arguments = Vec::new();
+    let arguments = Packed::default();
     let nobody = bench.ask_object(
         session,
         &PoolOp::Submit {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::Failure;
 use crate::executor::Shutdown;
 use crate::future::RawFuture;
+use crate::manager::protocol::Packed;
+use crate::manager::store::{ItemRef, Refs};
 
 /// What is asked of a pool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,8 +18,8 @@ pub(crate) enum PoolOp {
         function: String,
         /// `(arguments) -> result`, as the client knows it.
         signature: String,
-        #[serde(with = "serde_bytes")]
-        arguments: Vec<u8>,
+        /// Encoded, and the objects that they have proxies of.
+        arguments: Packed,
     },
     /// Ends a task that has not begun. Answered with whether it is cancelled.
     Cancel { task: u64 },
@@ -51,33 +53,37 @@ pub(crate) enum Found {
 /// How a task has ended.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) enum Ended {
-    Done(#[serde(with = "serde_bytes")] Vec<u8>),
+    Done(Packed),
     Failed(Failure),
 }
 
 /// How a task has ended that the executor has run: serializes as [`Ended`], without a copy of the result.
-pub(super) struct Outcome(pub(super) RawFuture);
+pub(super) struct Outcome {
+    pub(super) future: RawFuture,
+    /// The objects that the result has proxies of; `None`, if there is something else with it.
+    pub(super) held: Option<Refs>,
+}
 
 impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         const NAME: &str = "Ended";
-        match self.0.outcome() {
-            Some(Ok(result)) if result.handles.is_empty() => {
-                let bytes = serde_bytes::Bytes::new(result.bytes);
-                serializer.serialize_newtype_variant(NAME, 0, "Done", bytes)
+        match (self.future.outcome(), &self.held) {
+            (Some(Ok(result)), Some(refs)) => {
+                let bytes = result.bytes;
+                serializer.serialize_newtype_variant(NAME, 0, "Done", &ItemRef { bytes, refs })
             }
-            Some(Ok(_)) => {
+            (Some(Ok(_)), None) => {
                 let failure = Failure::Other {
-                    message: "the result has descriptors, which do not travel from a manager"
+                    message: "the result has descriptors, or proxies of another manager, which do not travel from a manager"
                         .to_owned(),
                     may_have_run: true,
                 };
                 serializer.serialize_newtype_variant(NAME, 1, "Failed", &failure)
             }
-            Some(Err(error)) => {
+            (Some(Err(error)), _) => {
                 serializer.serialize_newtype_variant(NAME, 1, "Failed", &Failure::from(error))
             }
-            None => Err(serde::ser::Error::custom("the task has not ended")),
+            (None, _) => Err(serde::ser::Error::custom("the task has not ended")),
         }
     }
 }
@@ -86,10 +92,7 @@ impl Serialize for Ended {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         const NAME: &str = "Ended";
         match self {
-            Self::Done(bytes) => {
-                let bytes = serde_bytes::Bytes::new(bytes);
-                serializer.serialize_newtype_variant(NAME, 0, "Done", bytes)
-            }
+            Self::Done(result) => serializer.serialize_newtype_variant(NAME, 0, "Done", result),
             Self::Failed(failure) => {
                 serializer.serialize_newtype_variant(NAME, 1, "Failed", failure)
             }

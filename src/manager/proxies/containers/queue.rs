@@ -50,8 +50,8 @@ proxy! {
     /// # When a call is given up
     ///
     /// Because its time is over, or its future is dropped: a get takes nothing. If an item was on its way to it already, that goes back to
-    /// where it was, in front of all that were put after it. A put puts nothing; if the item had got in already, it is taken out again, **unless somebody
-    /// else has got it by then**. So whoever puts an item once more after [`Full`](PutError::Full) may, seldom, have put it twice.
+    /// where it was, in front of all that were put after it. A put whose future is dropped puts nothing; if the item had got in already, it is taken out again, **unless somebody
+    /// else has got it by then**. A put whose time is over has put its item, or says [`Full`](PutError::Full) and has not: which of both, the manager decides.
     ///
     /// # When a process ends
     ///
@@ -136,6 +136,9 @@ impl<T: Serialize + DeserializeOwned + 'static> QueueProxy<T> {
     }
 
     /// Puts an item if there is room before so long. The way to the manager and back is a part of the time.
+    ///
+    /// When the time is over, it is the manager that says whether the item was put, so [`Full`](PutError::Full) is certain. That is waited for: one more round trip
+    /// to a manager that does well, and until the connection is found to be lost to one that does not.
     ///
     /// # Errors
     ///
@@ -316,7 +319,7 @@ impl<T: Serialize + DeserializeOwned + 'static> QueueProxy<T> {
         });
         Putting {
             item: Some(item),
-            attempt: Some(Attempt::new(calling)),
+            attempt: Some(Attempt::new(calling).exactly()),
         }
     }
 

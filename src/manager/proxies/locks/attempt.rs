@@ -24,6 +24,8 @@ pub struct Attempt<T, E = ManagerError> {
     /// Until it has given its answer.
     calling: Option<Calling<Result<T, E>>>,
     limit: Limit,
+    /// What has come of it when its time is over is the server's to say.
+    is_exact: bool,
 }
 
 /// When a call is given up.
@@ -38,6 +40,15 @@ impl<T, E: From<ManagerError>> Attempt<T, E> {
         Self {
             calling: Some(calling),
             limit: Limit::Never,
+            is_exact: false,
+        }
+    }
+
+    /// The same, of which the server says whether it was done in time: that is waited for.
+    pub(in crate::manager::proxies) fn exactly(self) -> Self {
+        Self {
+            is_exact: true,
+            ..self
         }
     }
 
@@ -53,6 +64,7 @@ impl<T, E: From<ManagerError>> Attempt<T, E> {
     /// Blocks until it is answered, or the deadline has passed.
     pub(in crate::manager::proxies) fn wait_until(self, deadline: Option<Instant>) -> Result<T, E> {
         match self.calling {
+            Some(calling) if self.is_exact => calling.wait_verdict(deadline)?,
             Some(calling) => calling.wait_until(deadline)?,
             None => Err(ManagerError::TimedOut.into()),
         }
@@ -78,20 +90,28 @@ impl<T, E> Unpin for Attempt<T, E> {}
 impl<T, E: From<ManagerError>> Future for Attempt<T, E> {
     type Output = Result<T, E>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(calling) = &mut self.calling else {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Some(calling) = &mut this.calling else {
             panic!("it has given its answer");
         };
-        let mut answer = Pin::new(calling).poll(context);
+        let mut answer = Pin::new(&mut *calling).poll(context);
         if answer.is_pending()
-            && let Limit::At(timer) = &mut self.limit
+            && let Limit::At(timer) = &mut this.limit
+            && timer.poll(context).is_ready()
         {
-            answer = timer.poll(context).map(|()| Err(ManagerError::TimedOut));
+            if !this.is_exact {
+                answer = Poll::Ready(Err(ManagerError::TimedOut));
+            } else {
+                calling.ask_for_verdict();
+                this.limit = Limit::Never;
+                answer = Pin::new(&mut *calling).poll(context);
+            }
         }
         let answer = std::task::ready!(answer);
         // It is cancelled by this if its time is over.
-        self.calling = None;
-        self.limit = Limit::Never;
+        this.calling = None;
+        this.limit = Limit::Never;
         Poll::Ready(answer?)
     }
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::Bench;
 use crate::manager::objects::locks::{BarrierOp, BarrierState};
 use crate::manager::protocol::Fault;
@@ -131,4 +133,112 @@ fn ten_thousand_wait_and_pass_or_are_sent_away() {
     bench.cancel(all[5_000]);
     let broken = all.iter().filter(|party| !bench.waits(**party));
     assert_eq!(broken.count(), 9_999);
+}
+
+/// The same, as one would say it: a list of who waits.
+#[derive(Default)]
+struct Model {
+    parties: usize,
+    waiting: Vec<Caller>,
+    is_broken: bool,
+    /// Who has been answered since this was last looked at, and with what.
+    answered: Vec<(Caller, Option<u32>)>,
+}
+
+impl Model {
+    fn wait(&mut self, caller: Caller) {
+        if self.is_broken {
+            return self.answered.push((caller, None));
+        }
+        self.waiting.push(caller);
+        if self.waiting.len() == self.parties {
+            let all = self.waiting.drain(..).zip(0..);
+            self.answered
+                .extend(all.map(|(caller, at)| (caller, Some(at))));
+        }
+    }
+
+    fn send_away(&mut self) {
+        let all = self.waiting.drain(..);
+        self.answered.extend(all.map(|caller| (caller, None)));
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Wait(usize),
+    Cancel(usize),
+    Close(usize),
+    Abort,
+    Reset,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..4_usize).prop_map(Step::Wait),
+        1 => (0..8_usize).prop_map(Step::Cancel),
+        1 => (0..4_usize).prop_map(Step::Close),
+        1 => Just(Step::Abort),
+        4 => Just(Step::Reset),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_done_all_pass_together_or_are_sent_away(
+        parties in 1..6_u32,
+        steps in prop::collection::vec(step(), 0..200)
+    ) {
+        let mut bench = bench(parties);
+        let mut model = Model { parties: parties as usize, ..Model::default() };
+        // Sessions that end come back as others.
+        let mut sessions: Vec<SessionId> = (0..4).map(|at| bench.open(at)).collect();
+        let mut next_session = 4;
+        let asks = bench.open(u64::MAX - 1);
+        for step in steps {
+            match step {
+                Step::Wait(at) => {
+                    let caller = bench.ask(sessions[at], &BarrierOp::Wait);
+                    model.wait(caller);
+                }
+                Step::Cancel(at) if at < model.waiting.len() => {
+                    let caller = model.waiting.remove(at);
+                    bench.cancel(caller);
+                    prop_assert_eq!(bench.result::<()>(caller), Some(Err(Fault::Cancelled)));
+                    model.is_broken = true;
+                    model.send_away();
+                }
+                Step::Cancel(_) => {}
+                Step::Close(at) => {
+                    let session = &mut sessions[at];
+                    bench.close(*session);
+                    let before = model.waiting.len();
+                    model.waiting.retain(|caller| caller.session != *session);
+                    if model.waiting.len() < before {
+                        model.is_broken = true;
+                        model.send_away();
+                    }
+                    *session = bench.open(next_session);
+                    next_session += 1;
+                }
+                Step::Abort => {
+                    prop_assert_eq!(bench.call::<()>(asks, &BarrierOp::Abort), Ok(()));
+                    model.is_broken = true;
+                    model.send_away();
+                }
+                Step::Reset => {
+                    prop_assert_eq!(bench.call::<()>(asks, &BarrierOp::Reset), Ok(()));
+                    model.is_broken = false;
+                    model.send_away();
+                }
+            }
+            for (caller, answer) in std::mem::take(&mut model.answered) {
+                prop_assert_eq!(bench.result::<Option<u32>>(caller), Some(Ok(answer)));
+            }
+            let expected = (model.waiting.len() as u32, model.is_broken);
+            prop_assert_eq!(state(&mut bench, asks), expected);
+            // Nobody else has been told anything.
+            prop_assert!(bench.answers.is_empty());
+        }
+    }
 }

@@ -1,3 +1,7 @@
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
 use super::Bench;
 use crate::manager::objects::locks::{RLockOp, Taken};
 use crate::manager::protocol::Fault;
@@ -140,4 +144,184 @@ fn ten_thousand_threads_wait_and_are_served_or_leave() {
         turn = *next;
     }
     bench.taken(turn);
+}
+
+/// A session, by its place, and a thread in it.
+type Owner = (usize, u64);
+
+/// The same, as one would say it: who has it, how often, and a list of who waits.
+#[derive(Default)]
+struct Model {
+    holder: Option<Held>,
+    waiting: VecDeque<(Caller, Owner)>,
+    owner_died: bool,
+    /// Who has got it since this was last looked at, and what that one was told.
+    granted: Vec<(Caller, bool)>,
+}
+
+struct Held {
+    owner: Owner,
+    count: u32,
+    /// Its number, once it has been told.
+    hold: Option<u64>,
+    /// Whether somebody has been told that the one before has died.
+    owner_died: bool,
+}
+
+impl Model {
+    fn acquire(&mut self, caller: Caller, owner: Owner) {
+        self.waiting.push_back((caller, owner));
+        self.next();
+    }
+
+    /// All that wait in the thread that has it have it.
+    fn next(&mut self) {
+        if self.holder.is_none()
+            && let Some((_, owner)) = self.waiting.front()
+        {
+            self.holder = Some(Held {
+                owner: *owner,
+                count: 0,
+                hold: None,
+                owner_died: false,
+            });
+        }
+        let Some(held) = &mut self.holder else {
+            return;
+        };
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (own, others): (Vec<_>, Vec<_>) = waiting.partition(|(_, owner)| *owner == held.owner);
+        self.waiting = others.into();
+        for (caller, _) in own {
+            held.count += 1;
+            let owner_died = std::mem::take(&mut self.owner_died);
+            held.owner_died |= owner_died;
+            self.granted.push((caller, owner_died));
+        }
+    }
+
+    /// Once less; as if nobody had heard the news, where `was_unheard`.
+    fn release(&mut self, was_unheard: bool) {
+        let Some(held) = &mut self.holder else {
+            return;
+        };
+        if was_unheard {
+            self.owner_died |= std::mem::take(&mut held.owner_died);
+        }
+        held.count -= 1;
+        if held.count == 0 {
+            self.holder = None;
+            self.next();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Acquire(Owner),
+    Try(Owner),
+    Release,
+    /// What it was told was given back, with the news or without.
+    Return(bool),
+    /// Somebody gives back what he does not have.
+    Steal(usize),
+    Cancel(usize),
+    Close(usize),
+}
+
+fn owner() -> impl Strategy<Value = Owner> {
+    (0..3_usize, 0..2_u64)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => owner().prop_map(Step::Acquire),
+        2 => owner().prop_map(Step::Try),
+        5 => Just(Step::Release),
+        1 => any::<bool>().prop_map(Step::Return),
+        1 => (0..3_usize).prop_map(Step::Steal),
+        1 => (0..8_usize).prop_map(Step::Cancel),
+        1 => (0..3_usize).prop_map(Step::Close),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_done_one_thread_has_it_as_often_as_it_took_it(
+        steps in prop::collection::vec(step(), 0..200)
+    ) {
+        let mut bench = bench();
+        let mut model = Model::default();
+        // Sessions that end come back as others.
+        let mut sessions: Vec<SessionId> = (0..3).map(|at| bench.open(at)).collect();
+        let mut next_session = 3;
+        let asks = bench.open(u64::MAX - 1);
+        for step in steps {
+            match step {
+                Step::Acquire((at, thread)) => {
+                    let caller = acquire(&mut bench, sessions[at], thread);
+                    model.acquire(caller, (at, thread));
+                }
+                Step::Try((at, thread)) => {
+                    let op = RLockOp::Acquire { thread, wait: false };
+                    let caller = bench.ask(sessions[at], &op);
+                    let held = model.holder.as_ref();
+                    if held.is_none_or(|held| held.owner == (at, thread)) {
+                        model.acquire(caller, (at, thread));
+                    } else {
+                        prop_assert_eq!(bench.result::<Option<Taken>>(caller), Some(Ok(None)));
+                    }
+                }
+                Step::Release | Step::Return(_) => {
+                    let held = model.holder.as_ref();
+                    if let Some((at, hold)) = held.and_then(|held| Some((held.owner.0, held.hold?))) {
+                        let owner_died = matches!(step, Step::Return(true));
+                        let op = match step {
+                            Step::Return(_) => RLockOp::Return { hold, owner_died },
+                            _ => RLockOp::Release { hold },
+                        };
+                        prop_assert_eq!(bench.call::<()>(sessions[at], &op), Ok(()));
+                        model.release(owner_died);
+                    }
+                }
+                Step::Steal(at) => {
+                    let held = model.holder.as_ref();
+                    let hold = match held.and_then(|held| Some((held.owner.0, held.hold?))) {
+                        Some((holder, hold)) if holder == at => hold + 1,
+                        Some((_, hold)) => hold,
+                        None => 1,
+                    };
+                    prop_assert_eq!(release(&mut bench, sessions[at], hold), Err(Fault::NotHeld));
+                }
+                Step::Cancel(at) if at < model.waiting.len() => {
+                    let (caller, _) = model.waiting.remove(at).unwrap();
+                    bench.cancel(caller);
+                    prop_assert_eq!(bench.result::<()>(caller), Some(Err(Fault::Cancelled)));
+                }
+                Step::Cancel(_) => {}
+                Step::Close(at) => {
+                    bench.close(sessions[at]);
+                    model.waiting.retain(|(_, owner)| owner.0 != at);
+                    if model.holder.as_ref().is_some_and(|held| held.owner.0 == at) {
+                        model.holder = None;
+                        model.owner_died = true;
+                    }
+                    model.next();
+                    sessions[at] = bench.open(next_session);
+                    next_session += 1;
+                }
+            }
+            for (caller, owner_died) in std::mem::take(&mut model.granted) {
+                let taken = bench.taken(caller);
+                prop_assert_eq!(taken.owner_died, owner_died);
+                let held = model.holder.as_mut().unwrap();
+                // The same as long as it is not free.
+                prop_assert_eq!(*held.hold.get_or_insert(taken.hold), taken.hold);
+            }
+            let is_locked = bench.call::<bool>(asks, &RLockOp::IsLocked);
+            prop_assert_eq!(is_locked, Ok(model.holder.is_some()));
+            // Nobody else has got anything.
+            prop_assert!(bench.answers.is_empty());
+        }
+    }
 }
