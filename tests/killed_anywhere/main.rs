@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod memory;
+mod pipe;
 mod queue;
 mod step;
 mod sync;
@@ -23,7 +25,7 @@ type Scenario = fn(u64) -> End;
 
 fn main() {
     support::run(|| {
-        let scenarios: [(&str, Scenario); 11] = [
+        let scenarios: [(&str, Scenario); 24] = [
             ("a_putter_beside_one_that_waits", queue::put_beside_a_waiter),
             ("a_getter_beside_one_that_waits", queue::get_beside_a_waiter),
             ("a_getter_that_waits_itself", queue::wait_and_get),
@@ -35,9 +37,28 @@ fn main() {
             ),
             ("one_that_is_done", queue::task_done),
             ("an_owner_of_a_lock", sync::lock_and_unlock),
+            ("an_owner_of_an_rlock", sync::lock_twice),
             ("one_that_sets_an_event", sync::set_an_event),
+            ("one_that_clears_an_event", sync::clear_an_event),
+            ("one_that_waits_for_an_event", sync::wait_for_an_event),
             ("one_that_releases_a_semaphore", sync::release_a_semaphore),
+            ("one_that_waits_for_a_semaphore", sync::acquire_a_semaphore),
             ("one_that_notifies", sync::notify),
+            (
+                "one_that_waits_for_a_notification",
+                sync::wait_for_a_notification,
+            ),
+            ("the_first_at_a_barrier", sync::come_to_a_barrier_first),
+            ("the_last_at_a_barrier", sync::come_to_a_barrier_last),
+            ("one_that_updates_a_value", memory::update_a_value),
+            ("one_that_writes_to_an_array", memory::write_to_an_array),
+            ("a_sender", pipe::send_a_short_message),
+            ("a_sender_of_several_packets", pipe::send_a_long_message),
+            ("a_receiver", pipe::receive_a_short_message),
+            (
+                "a_receiver_of_several_packets",
+                pipe::receive_a_long_message,
+            ),
         ];
         let mut cases = Vec::new();
         for (name, scenario) in scenarios {
