@@ -17,7 +17,7 @@ fn asleep() -> usize {
 }
 
 /// Something is done beside one that waits, who is asleep by then.
-pub(crate) fn beside(waits: impl FnOnce() + Send, does: impl FnOnce() -> End) -> End {
+fn beside(waits: impl FnOnce() + Send, does: impl FnOnce() -> End) -> End {
     let before = asleep();
     thread::scope(|scope| {
         scope.spawn(waits);
