@@ -81,24 +81,30 @@ fn main() {
     });
 }
 
-/// How many instructions it takes if it is not killed.
-fn length(scenario: Scenario) -> u64 {
-    match scenario(u64::MAX) {
+/// How many instructions it takes if it is not killed, and those at which it is killed.
+fn instructions(scenario: Scenario) -> (u64, Vec<u64>) {
+    let length = match scenario(u64::MAX) {
         End::Finished(count) => count,
         killed @ End::Killed(_) => panic!("{killed:?}, by nobody"),
-    }
+    };
+    // Where it went round and round, as one does that waits or copies, the first turns are like the others.
+    let instructions = match length {
+        0..20_000 => (0..length).collect(),
+        _ => step::soon_reached(),
+    };
+    (length, instructions)
 }
 
 fn killed_at_some(name: &str, scenario: Scenario) {
-    let length = length(scenario);
+    let (length, instructions) = instructions(scenario);
     let begun = Instant::now();
     let mut killed = 0;
     // In turns that each leave out half as many as the one before, from the end on: what matters is near it.
-    let mut step = length.next_power_of_two();
+    let mut step = instructions.len().next_power_of_two();
     'turns: while step > 1 {
-        let mut at = length.saturating_sub(step / 2);
+        let mut at = instructions.len().saturating_sub(step / 2);
         loop {
-            scenario(at);
+            scenario(instructions[at]);
             killed += 1;
             if begun.elapsed() > BUDGET {
                 break 'turns;
@@ -114,12 +120,7 @@ fn killed_at_some(name: &str, scenario: Scenario) {
 }
 
 fn killed_at_each(name: &str, scenario: Scenario) {
-    let length = length(scenario);
-    // Where it went round and round, as one does that waits, the first turns are like the others.
-    let instructions = match length {
-        0..20_000 => (0..length).collect(),
-        _ => step::soon_reached(),
-    };
+    let (length, instructions) = instructions(scenario);
     let killed = instructions.len();
     for at in instructions {
         scenario(at);
