@@ -110,3 +110,26 @@ pub(crate) mod plain {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+/// Runs a test that may not take for ever.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
+    use std::sync::mpsc;
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+    // For tools that make all of it slow.
+    let patience = std::env::var("PROCESSION_TEST_PATIENCE").ok();
+    let limit = LIMIT * patience.map_or(1, |times| times.parse().expect("a whole number"));
+    let (done, is_done) = mpsc::channel();
+    let test = std::thread::spawn(move || {
+        let _done = done; // Dropped also by a panic.
+        test();
+    });
+    if is_done.recv_timeout(limit) == Err::<(), _>(mpsc::RecvTimeoutError::Timeout) {
+        eprintln!("a test has taken longer than {limit:?}");
+        std::process::abort();
+    }
+    if let Err(panic) = test.join() {
+        std::panic::resume_unwind(panic);
+    }
+}

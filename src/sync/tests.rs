@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
+pub(crate) use crate::primitives::watched;
 use crate::sys::Deadline;
 use crate::wire::{decode, encode, handles};
 
 const SHORT: Duration = Duration::from_millis(20);
-const LONG: Duration = Duration::from_secs(60);
 
 /// Another handle, by way of a payload: its memory is mapped a second time, as in another process.
 pub(crate) fn twin<T: Serialize + DeserializeOwned + 'static>(value: &T) -> T {
@@ -21,22 +20,6 @@ pub(crate) fn twin<T: Serialize + DeserializeOwned + 'static>(value: &T) -> T {
     let (encoded, descriptors) = handles::collect(|| encode(value, &mut bytes));
     encoded.unwrap();
     handles::provide(&descriptors, || decode(&bytes)).unwrap()
-}
-
-/// A test that may not take for ever.
-pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = mpsc::channel();
-    let test = thread::spawn(move || {
-        let _done = done; // Dropped also by a panic.
-        test();
-    });
-    if is_done.recv_timeout(LONG) == Err::<(), _>(mpsc::RecvTimeoutError::Timeout) {
-        eprintln!("a test has taken longer than {LONG:?}");
-        std::process::abort();
-    }
-    if let Err(panic) = test.join() {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 /// Until it is so, which somebody else sees to.

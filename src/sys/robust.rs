@@ -29,13 +29,15 @@
 //!
 //! * **Unmapped while it is held**: the list would lead into nothing. A guard keeps the mapping, by borrowing it or by
 //!   counting; one that is forgotten (`mem::forget`) leaves a note in `holder`, and such a mapping is not unmapped unless
-//!   the thread is gone.
+//!   the thread is gone: not while its last destructors run, which may use other locks and so follow its list, and not before the
+//!   kernel has walked that. A mapping that is dropped in between stays.
 //! * **Unlocked by another thread**: a guard is not `Send`.
 //! * **On two lists**: if a scribbled word lets a second thread in while one of this process holds it, `holder` says so. Then
 //!   this mapping is *spoilt*: it is neither unlocked nor unmapped any more, and refuses from there on.
 //!
 //! What a scribbler can do is to keep others waiting, to let two in at a time, or to have its lock refused. (Two threads of this process, let in
-//! within the few instructions in which the first one unlocks, are not told from two that came one after the other. They find the
+//! within the few instructions in which the first one unlocks, or while the first one ends and has forgotten its guard, are not told from two
+//! that came one after the other. They find the
 //! links of their own lists taken out twice, which ends this process; it takes aim, and still no pointer is anybody else's.)
 
 mod native;
@@ -54,7 +56,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use libc::pthread_mutex_t;
 
 use self::native::{NewMutex, layout_is_known, lock_until};
-use self::threads::{is_alive, this_thread};
+use self::threads::{is_alive, is_gone, this_thread};
 use super::clock::Deadline;
 use super::segment::{Mapping, check_file, create_file, page_len, too_large};
 
@@ -371,7 +373,7 @@ impl Deref for LockedMapping {
 impl Drop for LockedMapping {
     fn drop(&mut self) {
         let holder = *self.holder.get_mut();
-        if *self.is_spoilt.get_mut() || holder != 0 && is_alive(holder) {
+        if *self.is_spoilt.get_mut() || holder != 0 && !is_gone(holder) {
             return; // A thread's list leads here.
         }
         // SAFETY: it is not used after this.

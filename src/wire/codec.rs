@@ -18,8 +18,9 @@ use serde::de::DeserializeOwned;
 const MAX_STACK: usize = 512 * 1024;
 
 /// No single level of a nested value takes this much. So a position further away is on another
-/// stack (a `Deserialize` that runs on one of its own, or locals that a sanitizer moved to the
-/// heap), and says nothing.
+/// stack (a `Deserialize` that runs on one of its own), and says nothing. (The address sanitizer moves locals to places
+/// that can be nearer than that, and looks like depth: with it, `detect_stack_use_after_return=0` has to be among its
+/// `ASAN_OPTIONS`.)
 const OTHER_STACK: usize = 64 * 1024 * 1024;
 
 thread_local! {

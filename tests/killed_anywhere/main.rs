@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod memory;
+mod pipe;
 mod queue;
 mod step;
 mod sync;
@@ -23,7 +25,7 @@ type Scenario = fn(u64) -> End;
 
 fn main() {
     support::run(|| {
-        let scenarios: [(&str, Scenario); 11] = [
+        let scenarios: [(&str, Scenario); 24] = [
             ("a_putter_beside_one_that_waits", queue::put_beside_a_waiter),
             ("a_getter_beside_one_that_waits", queue::get_beside_a_waiter),
             ("a_getter_that_waits_itself", queue::wait_and_get),
@@ -35,9 +37,28 @@ fn main() {
             ),
             ("one_that_is_done", queue::task_done),
             ("an_owner_of_a_lock", sync::lock_and_unlock),
+            ("an_owner_of_an_rlock", sync::lock_twice),
             ("one_that_sets_an_event", sync::set_an_event),
+            ("one_that_clears_an_event", sync::clear_an_event),
+            ("one_that_waits_for_an_event", sync::wait_for_an_event),
             ("one_that_releases_a_semaphore", sync::release_a_semaphore),
+            ("one_that_waits_for_a_semaphore", sync::acquire_a_semaphore),
             ("one_that_notifies", sync::notify),
+            (
+                "one_that_waits_for_a_notification",
+                sync::wait_for_a_notification,
+            ),
+            ("the_first_at_a_barrier", sync::come_to_a_barrier_first),
+            ("the_last_at_a_barrier", sync::come_to_a_barrier_last),
+            ("one_that_updates_a_value", memory::update_a_value),
+            ("one_that_writes_to_an_array", memory::write_to_an_array),
+            ("a_sender", pipe::send_a_short_message),
+            ("a_sender_of_several_packets", pipe::send_a_long_message),
+            ("a_receiver", pipe::receive_a_short_message),
+            (
+                "a_receiver_of_several_packets",
+                pipe::receive_a_long_message,
+            ),
         ];
         let mut cases = Vec::new();
         for (name, scenario) in scenarios {
@@ -60,24 +81,30 @@ fn main() {
     });
 }
 
-/// How many instructions it takes if it is not killed.
-fn length(scenario: Scenario) -> u64 {
-    match scenario(u64::MAX) {
+/// How many instructions it takes if it is not killed, and those at which it is killed.
+fn instructions(scenario: Scenario) -> (u64, Vec<u64>) {
+    let length = match scenario(u64::MAX) {
         End::Finished(count) => count,
         killed @ End::Killed(_) => panic!("{killed:?}, by nobody"),
-    }
+    };
+    // Where it went round and round, as one does that waits or copies, the first turns are like the others.
+    let instructions = match length {
+        0..20_000 => (0..length).collect(),
+        _ => step::soon_reached(),
+    };
+    (length, instructions)
 }
 
 fn killed_at_some(name: &str, scenario: Scenario) {
-    let length = length(scenario);
+    let (length, instructions) = instructions(scenario);
     let begun = Instant::now();
     let mut killed = 0;
     // In turns that each leave out half as many as the one before, from the end on: what matters is near it.
-    let mut step = length.next_power_of_two();
+    let mut step = instructions.len().next_power_of_two();
     'turns: while step > 1 {
-        let mut at = length.saturating_sub(step / 2);
+        let mut at = instructions.len().saturating_sub(step / 2);
         loop {
-            scenario(at);
+            scenario(instructions[at]);
             killed += 1;
             if begun.elapsed() > BUDGET {
                 break 'turns;
@@ -93,12 +120,7 @@ fn killed_at_some(name: &str, scenario: Scenario) {
 }
 
 fn killed_at_each(name: &str, scenario: Scenario) {
-    let length = length(scenario);
-    // Where it went round and round, as one does that waits, the first turns are like the others.
-    let instructions = match length {
-        0..20_000 => (0..length).collect(),
-        _ => step::soon_reached(),
-    };
+    let (length, instructions) = instructions(scenario);
     let killed = instructions.len();
     for at in instructions {
         scenario(at);

@@ -130,7 +130,7 @@ fn run_one(case: Case) -> Result<(), Failed> {
     WARM_UP.call_once(warm_up);
     before();
     let before = Census::take();
-    let watchdog = watchdog::watch(&name, limit);
+    let watchdog = watchdog::watch(&name, limit * patience());
     let result = panic::catch_unwind(AssertUnwindSafe(run));
     awaiting("the census after the test");
     let left = before.left_over(SETTLING);
@@ -143,6 +143,12 @@ fn run_one(case: Case) -> Result<(), Failed> {
             Err(format!("{}{left}", text_of(&*panic)).into())
         }
     }
+}
+
+/// By how much all takes longer here, for tools that make it slow. (A test that says how long something may take says so on its own.)
+fn patience() -> u32 {
+    let times = std::env::var("PROCESSION_TEST_PATIENCE").ok();
+    times.map_or(1, |times| times.parse().expect("a whole number"))
 }
 
 /// What the first pool opens and keeps: the descriptor of this program.

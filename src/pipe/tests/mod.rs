@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::end::{DEFAULT_MAX_MESSAGE, Direction, End};
 use super::packet::{FIRST, Header, LAST};
 use super::*;
+use crate::primitives::watched;
 use crate::wire::{self, handles};
 
 mod asynchronous;
@@ -25,21 +26,6 @@ mod travel;
 
 /// Longer than any test may take.
 const LONG: Duration = Duration::from_secs(60);
-
-/// Runs a test in a thread, and fails when it hangs.
-fn watched(test: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        test();
-        let _ = done.send(());
-    });
-    if is_done.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("the test has taken longer than {LONG:?}");
-    }
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
 
 /// A connection, and the socket that is its other end.
 fn with_raw_peer<T>() -> (Connection<T>, OwnedFd) {

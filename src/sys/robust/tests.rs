@@ -21,8 +21,22 @@ fn word_of(mapping: &LockedMapping) -> &AtomicU32 {
 /// Takes the lock, in a thread that ends with it.
 fn die_with(mapping: &Arc<LockedMapping>) {
     let mapping = mapping.clone();
-    let thread = thread::spawn(move || std::mem::forget(mapping.lock(Deadline::NEVER).unwrap()));
-    thread.join().unwrap();
+    let thread = thread::spawn(move || {
+        std::mem::forget(mapping.lock(Deadline::NEVER).unwrap());
+        this_thread()
+    });
+    let number = thread.join().unwrap();
+    // It can be joined a moment before.
+    while !is_gone(number) {
+        thread::yield_now();
+    }
+}
+
+fn is_mapped(memory: &OwnedFd) -> bool {
+    let inode = rustix::fs::fstat(memory).unwrap().st_ino.to_string();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines()
+        .any(|line| line.split_whitespace().nth(4) == Some(&*inode))
 }
 
 #[test]
@@ -125,12 +139,6 @@ fn the_death_of_an_owner_wakes_one_that_waits() {
 
 #[test]
 fn a_mapping_is_not_unmapped_while_a_thread_that_lives_has_its_lock() {
-    let is_mapped = |memory: &OwnedFd| {
-        let inode = rustix::fs::fstat(memory).unwrap().st_ino.to_string();
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        maps.lines()
-            .any(|line| line.split_whitespace().nth(4) == Some(&*inode))
-    };
     let (mapping, memory) = LockedMapping::create("procession-test", 64).unwrap();
     std::mem::forget(mapping.lock(Deadline::NEVER).unwrap());
     drop(mapping);
@@ -141,6 +149,40 @@ fn a_mapping_is_not_unmapped_while_a_thread_that_lives_has_its_lock() {
     die_with(&mapping);
     drop(mapping);
     assert!(!is_mapped(&memory));
+}
+
+#[test]
+fn a_mapping_is_not_unmapped_while_the_last_destructors_of_its_thread_run() {
+    /// Uses another lock, in a destructor that comes after all that this crate has.
+    struct Late {
+        forgotten: Option<LockedMapping>,
+        memory: OwnedFd,
+        other: LockedMapping,
+    }
+    impl Drop for Late {
+        fn drop(&mut self) {
+            drop(self.forgotten.take());
+            assert!(is_mapped(&self.memory));
+            // Its links, and those of the one before, are written to.
+            drop(self.other.lock(Deadline::NEVER).unwrap());
+            std::mem::forget(self.other.lock(Deadline::NEVER).unwrap());
+        }
+    }
+    thread_local!(static LATE: std::cell::RefCell<Option<Late>> = const { std::cell::RefCell::new(None) });
+    let thread = thread::spawn(|| {
+        // Registered before this thread's first lock, and so run after what that registers.
+        LATE.with(|late| assert!(late.borrow().is_none()));
+        let (forgotten, memory) = LockedMapping::create("procession-test", 64).unwrap();
+        std::mem::forget(forgotten.lock(Deadline::NEVER).unwrap());
+        let (other, _) = LockedMapping::create("procession-test", 64).unwrap();
+        let late = Late {
+            forgotten: Some(forgotten),
+            memory,
+            other,
+        };
+        LATE.set(Some(late));
+    });
+    thread.join().unwrap();
 }
 
 #[test]
