@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Vec<Test> {
         an_event_wakes_thousands_in_one_thread,
         processes_meet_at_a_barrier,
         a_party_that_is_killed_or_gives_up_breaks_the_barrier,
+        the_last_party_passes_however_short_its_time_is,
         a_condition_hands_on_what_has_changed,
         a_wait_that_is_over_has_the_lock_again,
         the_guard_of_another_condition_is_refused,
@@ -357,6 +358,23 @@ fn a_party_that_is_killed_or_gives_up_breaks_the_barrier(place: Place) {
     barrier.reset().unwrap();
     drop(barrier.wait_async());
     until("it to be broken", || barrier.is_broken().unwrap());
+}
+
+fn the_last_party_passes_however_short_its_time_is(place: Place) {
+    let manager = place.manager();
+    let barrier = manager.barrier(2).unwrap();
+    for round in 0..50 {
+        let first = barrier.wait_async();
+        let last = match round % 2 {
+            0 => barrier.wait_timeout(Duration::ZERO),
+            _ => block_on(barrier.wait_timeout_async(Duration::ZERO)),
+        };
+        assert_eq!(last.unwrap().index(), 1);
+        assert_eq!(block_on(first).unwrap().index(), 0);
+    }
+    let alone = barrier.wait_timeout(Duration::ZERO);
+    assert!(matches!(alone, Err(BarrierError::TimedOut)));
+    assert!(barrier.is_broken().unwrap());
 }
 
 #[procession::task]

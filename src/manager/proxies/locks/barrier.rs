@@ -18,8 +18,8 @@ proxy! {
     /// connection is cut, and by [`abort`](Self::abort): then all who wait, and all who come, are told, until it is [`reset`](Self::reset). It has no list
     /// of its parties: one that ends before it comes is waited for, and a time limit is what helps.
     ///
-    /// A party may give up while the news that all were there are on their way to it. It says [`TimedOut`](BarrierError::TimedOut) then, the
-    /// others have passed, and the barrier is broken for the next round.
+    /// Whether a party whose time is over has passed, the manager decides: the last one to come always has. A future may be dropped while the news that all were
+    /// there are on their way to it. Then the others have passed, and the barrier is broken for the next round.
     ///
     /// As [`sync::Barrier`](crate::sync::Barrier), which does not learn that a process has ended.
     ///
@@ -78,11 +78,14 @@ impl BarrierProxy {
     /// Waits for at most so long. If the others do not come until then, the barrier is broken, for them as well. The way to the manager and back is a part
     /// of the time.
     ///
+    /// When the time is over, it is the manager that says whether all have come, so the last one passes, also with zero. That is waited for: one more round trip
+    /// to a manager that does well, and until the connection is found to be lost to one that does not.
+    ///
     /// # Errors
     ///
     /// [`BarrierError::TimedOut`], not before that; else as [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWaitResult, BarrierError> {
-        self.wait_async().wait_timeout(timeout)
+        self.wait_async().exactly().wait_timeout(timeout)
     }
 
     /// [`wait_timeout`](Self::wait_timeout), awaited.
@@ -90,7 +93,7 @@ impl BarrierProxy {
         &self,
         timeout: Duration,
     ) -> Attempt<BarrierWaitResult, BarrierError> {
-        self.wait_async().within(timeout)
+        self.wait_async().exactly().within(timeout)
     }
 
     /// Breaks it: all who wait, and all who come, get [`BarrierError::Broken`].
@@ -169,7 +172,7 @@ impl BarrierProxy {
     }
 }
 
-/// One that has said that its time was over does not pass: the others are to know.
+/// One that is not there to be told does not pass: the others are to know.
 pub(super) fn undo(answer: &[u8]) -> Option<Vec<u8>> {
     let passed: Option<u32> = wire::decode(answer).ok()?;
     let mut op = Vec::new();
