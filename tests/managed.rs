@@ -28,6 +28,8 @@ fn main() {
             a_published_object_is_found_as_what_it_is,
             the_server_of_this_process_is_called_as_any_other,
             a_value_that_calls_its_server_when_it_is_dropped_does_not_keep_that_from_ending,
+            methods_that_wait_for_others_leave_room_for_them,
+            a_chain_that_comes_back_to_where_it_began_is_an_error,
             what_is_started_in_a_manager_is_reached_by_signals,
             calls_that_fail_leave_nothing_behind,
         ]
@@ -115,6 +117,37 @@ impl Tally {
     pub fn open(&self) {
         *self.gate.is_open.lock().unwrap() = true;
         self.gate.changed.notify_all();
+    }
+}
+
+/// Asks others.
+struct Asker;
+
+#[procession::managed]
+impl Asker {
+    pub fn new() -> Self {
+        Self
+    }
+
+    pub fn get(&self, tally: TallyProxy) -> Result<u64, Failure> {
+        Ok(tally.get()?)
+    }
+
+    pub async fn get_all(&self, tallies: Vec<TallyProxy>) -> Result<u64, Failure> {
+        let calls = join_all(tallies.iter().map(TallyProxy::get_async)).await;
+        Ok(calls.into_iter().sum::<Result<u64, _>>()?)
+    }
+
+    /// By way of so many others. Nothing else of this one is done meanwhile.
+    pub fn get_by(
+        &mut self,
+        mut others: Vec<AskerProxy>,
+        tally: TallyProxy,
+    ) -> Result<u64, Failure> {
+        match others.pop() {
+            Some(next) => Ok(next.get_by(others, tally)??),
+            None => Ok(tally.get()?),
+        }
     }
 }
 
@@ -478,6 +511,48 @@ fn a_value_that_calls_its_server_when_it_is_dropped_does_not_keep_that_from_endi
     drop(heard);
 }
 
+fn methods_that_wait_for_others_leave_room_for_them() {
+    const CALLS: usize = 100;
+    let manager = Manager::builder().threads(1).start().unwrap();
+    let tally = TallyProxy::new(&manager, 7).unwrap();
+    let asker = AskerProxy::new(&manager).unwrap();
+    assert_eq!(asker.get(tally.clone()).unwrap().unwrap(), 7);
+    let tallies = vec![tally.clone(); 3];
+    assert_eq!(asker.get_all(tallies).unwrap().unwrap(), 21);
+
+    let others: Vec<_> = (0..10)
+        .map(|_| AskerProxy::new(&manager).unwrap())
+        .collect();
+    let by_others = asker.get_by(others, tally.clone()).unwrap();
+    assert_eq!(by_others.unwrap(), 7);
+
+    let many = (0..CALLS).map(|_| asker.get_async(tally.clone()));
+    for got in block_on(join_all(many)) {
+        assert_eq!(got.unwrap().unwrap(), 7);
+    }
+}
+
+fn a_chain_that_comes_back_to_where_it_began_is_an_error() {
+    let manager = Manager::start().unwrap();
+    let tally = TallyProxy::new(&manager, 7).unwrap();
+    let askers = [(); 3].map(|()| AskerProxy::new(&manager).unwrap());
+    let [one, two, three] = &askers;
+    for others in [
+        vec![one.clone()],
+        vec![one.clone(), two.clone()],
+        vec![one.clone(), three.clone(), two.clone()],
+        vec![three.clone(), two.clone(), three.clone()],
+    ] {
+        let refused = one.get_by(others, tally.clone()).unwrap().unwrap_err();
+        assert!(refused.to_string().contains("for ever"), "{refused}");
+    }
+    // Nobody is left in the way.
+    for asker in &askers {
+        let got = asker.get_by(Vec::new(), tally.clone()).unwrap();
+        assert_eq!(got.unwrap(), 7);
+    }
+}
+
 fn what_is_started_in_a_manager_is_reached_by_signals() {
     let here = blocked_in_a_child();
     let manager = Manager::start().unwrap();
@@ -486,6 +561,10 @@ fn what_is_started_in_a_manager_is_reached_by_signals() {
     assert_eq!(starter.blocked_in_a_process().unwrap().unwrap(), here);
     let pool = manager.pool(1).unwrap();
     let in_pool = pool.submit(blocked_in_a_child, ()).unwrap();
+    let (say, said) = std::sync::mpsc::channel();
+    let in_callback = pool.submit(blocked_in_a_child, ()).unwrap();
+    in_callback.on_done(move |_| say.send(blocked_in_a_child()).unwrap());
+    assert_eq!(said.recv().unwrap(), here);
     assert_eq!(in_pool.wait().unwrap(), here);
 }
 

@@ -18,7 +18,8 @@ use crate::error::explained;
 /// | [`NoObject`](Self::NoObject) | the object is gone although there is a proxy: its constructor has failed, or the connection that kept it on its way was cut |
 /// | [`NotEncoded`](Self::NotEncoded) | an argument does not encode (nothing was sent), or the answer is none of the proxy's type |
 /// | [`TooLong`](Self::TooLong) | the request, or the answer, is longer than `max_frame` |
-/// | [`TooMany`](Self::TooMany) | 65,536 calls of this process wait at this manager |
+/// | [`TooMany`](Self::TooMany) | 65,536 calls of this process wait at this manager; or, in a method of a managed type, 1024 such methods wait for their own manager |
+/// | [`Circle`](Self::Circle) | a method of a managed type calls an object that waits for it |
 /// | [`NotAwaited`](Self::NotAwaited) | it is awaited, and the system has no descriptor or thread for that |
 /// | [`Forked`](Self::Forked) | this process is a fork of the one that has the connection |
 #[derive(Clone, thiserror::Error)]
@@ -108,6 +109,10 @@ pub enum ManagerError {
         /// How many there may be.
         limit: u64,
     },
+    /// A method of a type of the user's would wait for a call of an object which cannot begin: the object runs a method of `&mut self` that waits, directly or through
+    /// others, for this very method. The call has been cancelled.
+    #[error("the call would wait for ever: its object waits for the method that makes it")]
+    Circle,
     /// The manager refused, or could not do, what was asked of it; what it says.
     #[error("{0}")]
     Refused(String),

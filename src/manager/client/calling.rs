@@ -12,6 +12,7 @@ use super::connection::{Ear, Reply};
 use super::remote::Remote;
 use super::room::Unsent;
 use super::scope;
+use super::waits::Wait;
 use crate::manager::ManagerError;
 
 /// A call to a manager's object that is on its way. It has been sent when this is there, unless more than 16 MiB wait to be sent to this manager: then it is sent
@@ -21,7 +22,8 @@ use crate::manager::ManagerError;
 ///
 /// It runs, and its answer is taken from the connection, whether anybody awaits it or not: nothing else waits for that. The answer is kept in memory until it is asked for.
 ///
-/// Dropping it before it is answered cancels it: what it might still have been given, an item of a queue or a lock, is given back.
+/// Dropping it before it is ready cancels it: what it might still have been given, an item of a queue, a lock, a value that is taken out by `pop` or `drain_all`, is given back. Anything else that it has
+/// done by then stays done, and what it would have returned is lost, such as the value that was there before an `insert` or a `replace`.
 #[must_use = "dropping it cancels the call"]
 pub struct Calling<T>(Stage<T>);
 
@@ -44,6 +46,8 @@ pub(super) struct OnItsWay {
     number: u64,
     undo: Option<Undo>,
     is_over: bool,
+    /// While it is awaited on a thread of its server.
+    wait: Option<Wait>,
 }
 
 impl<T> Calling<T> {
@@ -120,7 +124,10 @@ impl<T> Calling<T> {
         match stage {
             Stage::Sent(call, read) => {
                 let remote = call.remote.clone();
-                match remote.with(|ear| Ok(wait(&call, ear)))? {
+                let told = Wait::begin(&remote, call.number, deadline.is_none())?;
+                let end = remote.with(|ear| Ok(wait(&call, ear)));
+                drop(told);
+                match end? {
                     // Dropped, it is cancelled.
                     Waited::TimedOut => Err(ManagerError::TimedOut),
                     end => finish(call, read, end),
@@ -271,19 +278,29 @@ impl OnItsWay {
             number,
             undo,
             is_over: false,
+            wait: None,
         }
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Waited<Reply>, ManagerError>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Waited<Reply>, ManagerError>> {
         let polled = self.remote.with(|ear| {
             watch(ear)?;
             Ok(ear.poll(self.number, context))
         });
-        match polled {
-            Ok(Poll::Ready(end)) => Poll::Ready(Ok(end)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        let end = match polled {
+            Ok(Poll::Ready(end)) => Ok(end),
+            Ok(Poll::Pending) if self.wait.is_some() => return Poll::Pending,
+            Ok(Poll::Pending) => match Wait::begin(&self.remote, self.number, false) {
+                Ok(wait) => {
+                    self.wait = wait;
+                    return Poll::Pending;
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        self.wait = None;
+        Poll::Ready(end)
     }
 }
 

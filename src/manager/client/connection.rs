@@ -162,6 +162,10 @@ impl Connection {
         })
     }
 
+    pub(super) fn socket(&self) -> &Handle {
+        &self.socket
+    }
+
     pub(super) fn max_frame(&self) -> u64 {
         self.welcome.max_frame
     }

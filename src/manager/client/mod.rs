@@ -15,6 +15,7 @@
 //! | `connection` | how requests get out and answers come in |
 //! | `calls` | which calls are on their way, and who reads their answers: the protocol, without a socket |
 //! | `room` | calls that wait to be sent |
+//! | `waits` | threads of a server that wait for it themselves |
 //! | `greeting` | what is said on a new connection |
 
 mod builder;
@@ -31,6 +32,7 @@ mod room;
 mod scope;
 mod site;
 mod travel;
+mod waits;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -42,3 +44,4 @@ pub use proxy::Proxy;
 pub use remote::Remote;
 pub(crate) use scope::{granted, lend_by, unpack};
 pub(crate) use travel::standing_in;
+pub(crate) use waits::{CallName, Watcher, watched_by};

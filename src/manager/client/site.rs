@@ -145,6 +145,11 @@ impl Site {
         &self.name
     }
 
+    /// The number that the server has given itself.
+    pub(super) fn server(&self) -> u64 {
+        self.server
+    }
+
     pub(super) fn is_same(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }

@@ -9,7 +9,7 @@ use super::running::{self, Answer, Cell, New, Said, Ticket, full_name};
 use super::words::{Making, ManagedOp};
 use crate::manager::objects::turns::Turns;
 use crate::manager::protocol::{Fault, Packed};
-use crate::manager::store::{Caller, Context, Item, Object, SessionId};
+use crate::manager::store::{Caller, Context, Item, Object, Serves, SessionId};
 use crate::registry::{Constructor, ManagedType, Method, types};
 use crate::wire;
 
@@ -135,21 +135,27 @@ impl Managed {
         while let Some((caller, next)) = self.next() {
             let (number, ticket) = (self.next_number, Ticket::default());
             self.next_number += 1;
+            let is_exclusive = next.method.is_exclusive;
             let running = Running {
                 caller: Some(caller),
-                is_exclusive: next.method.is_exclusive,
+                is_exclusive,
                 ticket: ticket.clone(),
             };
             self.running.insert(number, running);
             let name = full_name(&self.type_name, next.method.name);
-            context.work(running::call(
+            let serves = Serves {
+                caller,
+                is_exclusive,
+            };
+            let work = running::call(
                 number,
                 next.method,
                 name,
                 next.arguments,
                 cell.clone(),
                 ticket,
-            ));
+            );
+            context.serve(serves, work);
         }
     }
 

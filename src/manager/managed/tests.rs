@@ -223,7 +223,7 @@ impl World {
                     self.answers.push((caller.call, Ok(answer)));
                 }
                 Effect::Fail { caller, fault } => self.answers.push((caller.call, Err(fault))),
-                Effect::Work { object, work } => self.work.push((object, work)),
+                Effect::Work { object, work, .. } => self.work.push((object, work)),
                 Effect::Admit { .. } | Effect::Identify { .. } | Effect::Shutdown => {
                     panic!("nobody asked for that")
                 }

@@ -109,7 +109,8 @@ impl ServerBuilder {
         self
     }
 
-    /// How many threads there may be for what blocks, or takes long: methods of types of your own. They are started when they are needed. Default: 32.
+    /// How many threads there may be for what blocks, or takes long: methods of types of your own. They are started when they are needed. A method that waits for a call of this same
+    /// server is not counted meanwhile; up to 1024 may, each with its thread. Default: 32.
     pub fn threads(mut self, count: usize) -> Self {
         self.limits.threads = count;
         self

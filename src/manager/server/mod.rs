@@ -9,6 +9,7 @@
 //! | `door` | clients that have not proved the key yet |
 //! | `session` | one that has: what it asks, and what it has not read yet |
 //! | `threads` | what may block |
+//! | `waits` | which of that waits for the server itself |
 //! | `handle` | the server, as who has started it sees it |
 //! | `start` | the same in a process of its own |
 //! | `refusal` | why that did not begin to serve |
@@ -33,6 +34,7 @@ mod session;
 mod start;
 mod threads;
 mod turn;
+mod waits;
 
 use std::time::Duration;
 

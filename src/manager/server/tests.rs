@@ -299,7 +299,7 @@ fn who_asks_without_end_does_not_keep_others_from_being_served() {
 #[test]
 fn what_may_block_runs_on_so_many_threads_and_panics_alone() {
     let nobody = Arc::new(|| Err(ManagerError::Forked));
-    let mut threads = Threads::new(2, nobody);
+    let mut threads = Threads::new(2, nobody, 0, Arc::new(|| {}));
     let (say, said) = mpsc::channel();
     let mailbox = |object| {
         let say = say.clone();
@@ -319,7 +319,7 @@ fn what_may_block_runs_on_so_many_threads_and_panics_alone() {
             let _ = opened.recv();
             mailbox.say(Box::new(()));
         });
-        assert_eq!(threads.begin(work, mailbox(object)), None);
+        assert_eq!(threads.begin(work, mailbox(object), None), None);
     }
     let first = [entered.recv().unwrap(), entered.recv().unwrap()];
     assert!(first.contains(&0) && first.contains(&1));
@@ -330,10 +330,10 @@ fn what_may_block_runs_on_so_many_threads_and_panics_alone() {
     assert_eq!(all, [0, 1, 2, 3]);
     for _ in 0..2 {
         let panics = Box::new(|_| panic!("contained"));
-        assert_eq!(threads.begin(panics, mailbox(9)), None);
+        assert_eq!(threads.begin(panics, mailbox(9), None), None);
     }
     let goes_on = Box::new(|mailbox: Mailbox| mailbox.say(Box::new(())));
-    assert_eq!(threads.begin(goes_on, mailbox(7)), None);
+    assert_eq!(threads.begin(goes_on, mailbox(7), None), None);
     assert_eq!(said.recv().unwrap(), 7);
 }
 

@@ -1,16 +1,24 @@
 //! What may block or panic: done by a bounded number of threads, `procession-managed`, which are started when they are needed and then stay.
 //!
+//! A thread that waits for an answer of its own server is not counted meanwhile, since that may need another one: see [`waits`](super::waits). When it goes on, there
+//! may be more than are allowed; then nothing new begins, and threads end, until there are not.
+//!
 //! Their end is not waited for: nobody can end what a user's method does. When the server ends, what has not begun is dropped, and a
 //! thread ends after what it is doing.
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar};
 use std::thread;
 use std::time::Duration;
 
+use super::waits::{MAX_WAITING, NoWait, Served, Waits};
 use crate::future::contain::contain;
+use crate::manager::ManagerError;
+use crate::manager::client::{CallName, Watcher, watched_by};
 use crate::manager::managed::{self, Reach};
+use crate::manager::protocol::ObjectId;
 use crate::manager::store::{Mailbox, Work};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys::{self, SignalMask};
@@ -22,7 +30,6 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// The threads of one server; they end when this is dropped.
 pub(super) struct Threads {
     shared: Arc<Shared>,
-    most: usize,
     start: Start,
     pause: Pause,
 }
@@ -41,36 +48,72 @@ struct Shared {
     reach: Reach,
     /// Of the thread that has started the server: users' code runs as on one that it had started, and so do the processes that are begun there.
     signals: Option<SignalMask>,
+    /// The number that the server has given itself.
+    server: u64,
+    most: usize,
     state: Mutex<State>,
     /// There is something to do, or it is over.
     changed: Condvar,
+    /// One more thread may be started, and is needed.
+    is_needed: AtomicBool,
+    /// Has the owner look at that.
+    wake: Wake,
 }
+
+type Wake = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(Work, Mailbox)>,
+    queue: VecDeque<(Work, Mailbox, Option<Served>)>,
+    /// Those that there are, also those that wait for an answer.
     threads: usize,
     /// Those that wait, and have not found out yet that they need not.
     idle: usize,
     /// Those that have been started, and have not looked for work yet.
     starting: usize,
     is_over: bool,
+    waits: Waits,
+    /// The number of the next work.
+    next: u64,
+}
+
+/// Some work, as it is known to the thread that does it.
+struct Job {
+    number: u64,
+    served: Option<Served>,
+    shared: Arc<Shared>,
+}
+
+impl State {
+    /// How many threads are counted.
+    fn busy(&self) -> usize {
+        self.threads.saturating_sub(self.waits.len())
+    }
+
+    /// Whether one more is to be started.
+    fn needs_one(&self, most: usize) -> bool {
+        self.queue.len() > self.idle + self.starting && self.busy() < most
+    }
 }
 
 impl Threads {
-    pub(super) fn new(most: usize, reach: Reach) -> Self {
-        Self::started_by(Box::new(start), most, reach)
+    /// Those of the server of this number, so many at most. `wake` is called when the owner has to look whether they [are needed](Self::are_needed).
+    pub(super) fn new(most: usize, reach: Reach, server: u64, wake: Wake) -> Self {
+        Self::started_by(Box::new(start), most, reach, server, wake)
     }
 
-    fn started_by(start: Start, most: usize, reach: Reach) -> Self {
+    fn started_by(start: Start, most: usize, reach: Reach, server: u64, wake: Wake) -> Self {
         Self {
             shared: Arc::new(Shared {
                 reach,
                 signals: SignalMask::of_this_thread(),
+                server,
+                most: most.max(1),
                 state: Mutex::default(),
                 changed: Condvar::new(),
+                is_needed: AtomicBool::new(false),
+                wake,
             }),
-            most: most.max(1),
             start,
             pause: Pause {
                 next: FIRST_PAUSE,
@@ -84,13 +127,24 @@ impl Threads {
     /// Nothing is lost where no thread can be started for it. Then this says when [`retry`](Self::retry) is to be called, unless that has been said before: threads
     /// that are there may all wait for just this work, so nobody relies on them.
     #[must_use]
-    pub(super) fn begin(&mut self, work: Work, mailbox: Mailbox) -> Option<Duration> {
-        lock(&self.shared.state).queue.push_back((work, mailbox));
+    pub(super) fn begin(
+        &mut self,
+        work: Work,
+        mailbox: Mailbox,
+        served: Option<Served>,
+    ) -> Option<Duration> {
+        let work = (work, mailbox, served);
+        lock(&self.shared.state).queue.push_back(work);
         self.shared.changed.notify_one();
         match self.start_enough() {
             true => None,
             false => self.pause.begin(),
         }
+    }
+
+    /// Whether [`retry`](Self::retry) is to be called because fewer threads are counted than before.
+    pub(super) fn are_needed(&self) -> bool {
+        self.shared.is_needed.swap(false, Ordering::SeqCst)
     }
 
     /// Starts as many threads as are needed and may be started. If that are too few, it says when to call this again.
@@ -106,7 +160,7 @@ impl Threads {
     /// Whether there are as many threads now as are needed.
     fn start_enough(&mut self) -> bool {
         let mut state = lock(&self.shared.state);
-        while state.queue.len() > state.idle + state.starting && state.threads < self.most {
+        while state.needs_one(self.shared.most) {
             let shared = self.shared.clone();
             if (self.start)(Box::new(move || shared.run())).is_err() {
                 return false;
@@ -152,7 +206,7 @@ impl Drop for Threads {
 }
 
 impl Shared {
-    fn run(&self) {
+    fn run(self: Arc<Self>) {
         if let Some(signals) = self.signals {
             signals.take_on();
         }
@@ -160,12 +214,26 @@ impl Shared {
         let mut state = lock(&self.state);
         state.starting -= 1;
         loop {
-            if let Some((work, mailbox)) = state.queue.pop_front() {
-                drop(state);
-                let _ = contain(|| work(mailbox));
-                state = lock(&self.state);
-            } else if state.is_over {
+            if state.is_over && state.queue.is_empty() {
                 return;
+            } else if state.busy() > self.most {
+                // Others have gone on that had waited. If it was woken for what there is to do, another one is.
+                state.threads -= 1;
+                self.changed.notify_one();
+                return;
+            } else if let Some((work, mailbox, served)) = state.queue.pop_front() {
+                let number = state.next;
+                state.next += 1;
+                drop(state);
+                let shared = self.clone();
+                let job = Arc::new(Job {
+                    number,
+                    served,
+                    shared,
+                });
+                let _ = watched_by(job, || contain(|| work(mailbox)));
+                state = lock(&self.state);
+                state.waits.forget(number);
             } else {
                 state.idle += 1;
                 state = self
@@ -178,14 +246,42 @@ impl Shared {
     }
 }
 
+impl Watcher for Job {
+    fn server(&self) -> u64 {
+        self.shared.server
+    }
+
+    fn begin(&self, object: ObjectId, call: Option<&CallName>) -> Result<(), ManagerError> {
+        let shared = &self.shared;
+        let mut state = lock(&shared.state);
+        let begun = state
+            .waits
+            .begin(self.number, self.served.as_ref(), object, call);
+        let needs_one = state.needs_one(shared.most);
+        drop(state);
+        if needs_one && !shared.is_needed.swap(true, Ordering::SeqCst) {
+            (shared.wake)();
+        }
+        begun.map_err(|why| match why {
+            NoWait::TooMany => ManagerError::TooMany {
+                what: "methods of a manager that wait for calls of it".to_owned(),
+                limit: MAX_WAITING as u64,
+            },
+            NoWait::Circle => ManagerError::Circle,
+        })
+    }
+
+    fn end(&self, call: Option<&CallName>) {
+        lock(&self.shared.state).waits.end(self.number, call);
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
 
     use super::*;
-    use crate::manager::ManagerError;
-    use crate::manager::protocol::ObjectId;
 
     /// Threads of which so many can be started at first; [`AtomicUsize`] says how many more.
     fn scarce(most: usize, room: usize) -> (Threads, Arc<AtomicUsize>) {
@@ -199,7 +295,8 @@ mod tests {
             }
         };
         let nobody: Reach = Arc::new(|| Err(ManagerError::Forked));
-        let threads = Threads::started_by(Box::new(scarce), most, nobody);
+        let wake = Arc::new(|| {});
+        let threads = Threads::started_by(Box::new(scarce), most, nobody, 0, wake);
         (threads, room)
     }
 
@@ -217,13 +314,14 @@ mod tests {
                 let _ = opened.recv();
             }),
             mailbox(),
+            None,
         );
         assert_eq!(waits, None);
-        let frees = threads.begin(Box::new(move |_| drop(open)), mailbox());
+        let frees = threads.begin(Box::new(move |_| drop(open)), mailbox(), None);
         let pause = frees.expect("the only thread waits for what has no thread");
         assert_eq!(pause, FIRST_PAUSE);
         let (say, said) = mpsc::channel();
-        let last = threads.begin(Box::new(move |_| say.send(()).unwrap()), mailbox());
+        let last = threads.begin(Box::new(move |_| say.send(()).unwrap()), mailbox(), None);
         assert_eq!(last, None, "it is tried again already");
 
         assert_eq!(threads.retry(), Some(2 * FIRST_PAUSE));
@@ -242,7 +340,7 @@ mod tests {
             let work = move |_| {
                 together.wait();
             };
-            let pause = threads.begin(Box::new(work), mailbox());
+            let pause = threads.begin(Box::new(work), mailbox(), None);
             assert_eq!(pause.is_some(), number == 0);
         }
         for _ in 0..20 {

@@ -13,10 +13,11 @@ use super::Limits;
 use super::door::Door;
 use super::session::{FRAMES_PER_TURN, Session, Step};
 use super::threads::Threads;
+use super::waits::Served;
 use crate::manager::managed;
 use crate::manager::protocol::ObjectId;
 use crate::manager::secure::{Guest, Key, Line, Listener};
-use crate::manager::store::{Effect, Mailbox, Ref, SessionId, Store};
+use crate::manager::store::{Effect, Mailbox, Ref, Serves, SessionId, Store};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys::{Poller, Ready, SocketName, deadline_after};
 use crate::wire::Handles;
@@ -101,6 +102,9 @@ impl Turn {
         shared.poller.add_watched(&listener, LISTENER)?;
         let of_mailboxes = shared.clone();
         let reach = managed::reach(listener.address(), &key);
+        let of_threads = shared.clone();
+        let store = Store::new(limits.max_frame);
+        let wake = Arc::new(move || of_threads.poller.notify());
         Ok(Self {
             send: Arc::new(move |object, said| {
                 // If it is over, it is dropped when the lock is open again.
@@ -118,11 +122,11 @@ impl Turn {
             }),
             shared,
             limits,
-            store: Store::new(limits.max_frame),
             door: Door::new(listener, key, limits.handshake_time)?,
             sessions: HashMap::new(),
             names: HashMap::new(),
-            threads: Threads::new(limits.threads, reach),
+            threads: Threads::new(limits.threads, reach, store.number(), wake),
+            store,
             next: FIRST,
             busy: Vec::new(),
             dirty: Vec::new(),
@@ -147,6 +151,9 @@ impl Turn {
             };
             self.shared.poller.wait(&mut ready, deadline)?;
             self.hear_threads();
+            if self.threads.are_needed() {
+                self.start_threads();
+            }
             let busy = mem::take(&mut self.busy);
             for number in busy {
                 if let Some(session) = self.sessions.get_mut(&number) {
@@ -315,9 +322,14 @@ impl Turn {
                         self.is_dirty(number);
                     }
                 }
-                Effect::Work { object, work } => {
+                Effect::Work {
+                    object,
+                    work,
+                    serves,
+                } => {
                     let mailbox = Mailbox::new(object, self.send.clone());
-                    let pause = self.threads.begin(work, mailbox);
+                    let served = serves.map(|serves| self.served(object, serves));
+                    let pause = self.threads.begin(work, mailbox, served);
                     self.retry_after(pause);
                 }
                 Effect::Admit { socket, holds } => self.admit(socket, holds),
@@ -336,6 +348,21 @@ impl Turn {
                     self.is_over = true;
                 }
             }
+        }
+    }
+
+    /// What work does that serves this call.
+    fn served(&self, object: ObjectId, serves: Serves) -> Served {
+        let Serves {
+            caller,
+            is_exclusive,
+        } = serves;
+        let session = self.sessions.get(&caller.session.0);
+        let name = session.and_then(Session::name).cloned();
+        Served {
+            object,
+            call: name.map(|name| (name, caller.call)),
+            is_exclusive,
         }
     }
 

@@ -26,7 +26,12 @@ pub(crate) enum Effect {
     /// Answer it with a fault.
     Fail { caller: Caller, fault: Fault },
     /// Run this on a thread of the bounded pool.
-    Work { object: ObjectId, work: Work },
+    Work {
+        object: ObjectId,
+        work: Work,
+        /// The call that it serves, if it is one.
+        serves: Option<Serves>,
+    },
     /// Let this socket in, which is connected to one that this process has, as a client that has been granted an object.
     Admit { socket: OwnedFd, holds: Ref },
     /// Say which clients these are the sockets of, by [`Store::know`](super::Store::know).
@@ -37,6 +42,14 @@ pub(crate) enum Effect {
     },
     /// End the server in good order.
     Shutdown,
+}
+
+/// A call that is served by work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Serves {
+    pub(crate) caller: Caller,
+    /// Nothing else of the object runs until it has ended.
+    pub(crate) is_exclusive: bool,
 }
 
 /// Something that may block or panic, to be done elsewhere. What it finds it says through the mailbox, which it gets.
@@ -179,8 +192,21 @@ impl<'a> Context<'a> {
 
     /// Has something done on a thread that may block.
     pub(crate) fn work(&mut self, work: Work) {
+        self.begin(work, None);
+    }
+
+    /// The same of what serves a call.
+    pub(crate) fn serve(&mut self, serves: Serves, work: Work) {
+        self.begin(work, Some(serves));
+    }
+
+    fn begin(&mut self, work: Work, serves: Option<Serves>) {
         let object = self.object;
-        self.effects.push(Effect::Work { object, work });
+        self.effects.push(Effect::Work {
+            object,
+            work,
+            serves,
+        });
     }
 
     /// Has an object kept for as long as the other end of this socket is open, in whatever process.

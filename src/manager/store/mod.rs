@@ -24,7 +24,7 @@ use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 
-pub(crate) use self::context::{Context, Effect, Mailbox, Work};
+pub(crate) use self::context::{Context, Effect, Mailbox, Serves, Work};
 pub(crate) use self::item::{Item, ItemRef};
 use self::references::Directory;
 pub(crate) use self::references::{Ref, Refs};
@@ -128,6 +128,11 @@ impl Store {
             max_frame,
             number: RandomState::new().build_hasher().finish(),
         }
+    }
+
+    /// The number that it has given itself.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// A client has connected, and been authenticated.

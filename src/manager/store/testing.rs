@@ -184,7 +184,7 @@ impl Bench {
                     ..
                 } => (caller, Ok(Answer { bytes, granted })),
                 Effect::Fail { caller, fault } => (caller, Err(fault)),
-                Effect::Work { object, work } => {
+                Effect::Work { object, work, .. } => {
                     self.work.push((object, work));
                     continue;
                 }
