@@ -16,6 +16,7 @@ fn main() {
             both_ends_are_closed,
             unread_messages_are_gone_with_their_connection,
             the_thread_for_awaiting_goes_with_the_last_connection,
+            signals_are_for_other_threads_than_those_of_this_crate,
             ends_that_were_never_received_are_closed,
             ends_that_could_not_be_decoded_are_closed,
             a_future_that_is_dropped_leaves_nothing,
@@ -71,6 +72,45 @@ fn the_thread_for_awaiting_goes_with_the_last_connection() {
         awaiting("the echo's end");
         echo.join().unwrap();
     }
+}
+
+/// Whether SIGTERM is blocked in the threads of this process whose names begin so.
+fn blocks_signals(name: &str) -> Vec<bool> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let read = |thread: &std::path::Path, what| std::fs::read_to_string(thread.join(what));
+    threads
+        .filter_map(|thread| {
+            let thread = thread.ok()?.path();
+            // One that has ended meanwhile is not there.
+            let status = read(&thread, "status").ok()?;
+            if !read(&thread, "comm").ok()?.starts_with(name) {
+                return None;
+            }
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+            let mask = u64::from_str_radix(mask?.trim(), 16).unwrap();
+            Some(mask & 1 << (libc::SIGTERM - 1) != 0)
+        })
+        .collect()
+}
+
+fn signals_are_for_other_threads_than_those_of_this_crate() {
+    let (_there, here) = pipe::one_way::<u8>().unwrap();
+    let queue = procession::Queue::<u8>::bounded(1).unwrap();
+    let ends = [here];
+    let waiting = begun(Box::pin(pipe::wait_async(
+        &ends,
+        Some(Duration::from_secs(3600)),
+    )));
+    let getting = begun(Box::pin(queue.get_async()));
+    for name in ["procession-conn", "procession-time", "procession-queu"] {
+        // Their names may come a moment later than they do.
+        while blocks_signals(name).is_empty() {
+            awaiting(name);
+            thread::yield_now();
+        }
+        assert_eq!(blocks_signals(name), [true], "{name}");
+    }
+    drop((waiting, getting));
 }
 
 fn ends_that_were_never_received_are_closed() {

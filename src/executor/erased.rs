@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::core::{Core, Shutdown};
 use crate::error::ShutdownError;
 use crate::future::{Future, ReturnWhen, wait_async};
+use crate::sys;
 
 /// Something that runs tasks: a pool of processes, of threads, or the calling thread.
 ///
@@ -193,9 +194,8 @@ pub(crate) fn drop_executor(handle: &Handle) {
     if handle.0.is_own_thread() {
         // The last handle went with a callback or a waker, on a thread that the end needs: another
         // one waits, so that the process table is clean in the end. Without one it ends unwatched.
-        let _ = std::thread::Builder::new()
-            .name("procession-drop".into())
-            .spawn(wait);
+        let thread = std::thread::Builder::new().name("procession-drop".into());
+        let _ = sys::with_signals_blocked(|| thread.spawn(wait));
     } else {
         wait();
     }

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::contain::contain;
+use crate::sys;
 
 static TIMERS: Mutex<Timers> = Mutex::new(Timers {
     wakers: BTreeMap::new(),
@@ -105,10 +106,8 @@ fn lock() -> MutexGuard<'static, Timers> {
 }
 
 fn start() -> io::Result<()> {
-    thread::Builder::new()
-        .name("procession-timer".to_owned())
-        .spawn(run)
-        .map(drop)
+    let thread = thread::Builder::new().name("procession-timer".to_owned());
+    sys::with_signals_blocked(|| thread.spawn(run)).map(drop)
 }
 
 fn run() {

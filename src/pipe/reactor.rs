@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use crate::future::contain::contain;
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Home, PerProcess, Poller, Ready, fork_of};
+use crate::sys::{self, Home, PerProcess, Poller, Ready, fork_of};
 use crate::wire::Handle;
 
 static REACTOR: PerProcess<Weak<Reactor>> = PerProcess::new(Weak::new);
@@ -254,9 +254,8 @@ impl Reactor {
             home: Home::here(),
         });
         let of_thread = shared.clone();
-        thread::Builder::new()
-            .name("procession-connections".to_owned())
-            .spawn(move || of_thread.run())?;
+        let thread = thread::Builder::new().name("procession-connections".to_owned());
+        sys::with_signals_blocked(|| thread.spawn(move || of_thread.run()))?;
         let reactor = Arc::new(Self(shared));
         *known = Arc::downgrade(&reactor);
         Ok(reactor)

@@ -32,7 +32,7 @@ use super::core::Core;
 use super::ring::FRAME;
 use crate::future::contain::contain;
 use crate::primitives::plain::{self, Condvar, Mutex, MutexGuard};
-use crate::sys::{Deadline, Home};
+use crate::sys::{self, Deadline, Home};
 
 /// Which side of the queue it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,10 +165,8 @@ impl Watch {
 
     fn start(self: &Arc<Self>, core: &Arc<Core>) -> io::Result<()> {
         let (this, core) = (self.clone(), core.clone());
-        thread::Builder::new()
-            .name("procession-queue".to_owned())
-            .spawn(move || this.run(&core))
-            .map(drop)
+        let thread = thread::Builder::new().name("procession-queue".to_owned());
+        sys::with_signals_blocked(|| thread.spawn(move || this.run(&core))).map(drop)
     }
 
     fn run(&self, core: &Core) {

@@ -169,7 +169,7 @@ pub(crate) fn with_signals_blocked<T>(start_thread: impl FnOnce() -> T) -> T {
 }
 
 /// Which signals a thread leaves to others. Whatever threads and processes it starts have the same.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalMask(libc::sigset_t);
 
 impl SignalMask {

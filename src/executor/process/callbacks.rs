@@ -1,13 +1,14 @@
 //! A thread on which callbacks run, one after another: those of `on_done`, or those for output.
 //!
 //! A callback may block, submit, or wait for other tasks: so it must not run on the reactor, nor in
-//! whichever thread happened to read a result.
+//! whichever thread happened to read a result. Whoever that is may have blocked all signals: users' code runs with those of the thread that has made the executor.
 
 use std::io;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
 use crate::primitives::plain::{Mutex, lock};
+use crate::sys::SignalMask;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
@@ -15,6 +16,8 @@ type Callback = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub(crate) struct Callbacks {
     name: &'static str,
+    /// Of whoever has made this.
+    signals: Option<SignalMask>,
     state: Mutex<State>,
 }
 
@@ -38,6 +41,7 @@ impl Callbacks {
     pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
+            signals: SignalMask::of_this_thread(),
             state: Mutex::new(State::None),
         }
     }
@@ -50,7 +54,13 @@ impl Callbacks {
     fn start_locked(&self, state: &mut State) -> io::Result<()> {
         if matches!(state, State::None) {
             let (sender, receiver) = mpsc::channel::<Callback>();
-            let run = move || receiver.into_iter().for_each(|callback| callback());
+            let signals = self.signals;
+            let run = move || {
+                if let Some(signals) = signals {
+                    signals.take_on();
+                }
+                receiver.into_iter().for_each(|callback| callback());
+            };
             let thread = thread::Builder::new().name(self.name.into()).spawn(run)?;
             *state = State::Running { sender, thread };
         }

@@ -28,6 +28,7 @@ use crate::future::{Kill, RawFuture};
 use crate::manager::protocol::Fault;
 use crate::manager::store::{Caller, Context, Item, Mailbox, Object, Refs, SessionId};
 use crate::registry::registry;
+use crate::sys;
 use crate::wire;
 
 /// The most workers, as [`max_workers`](crate::ProcessPoolExecutorBuilder::max_workers) has it.
@@ -56,9 +57,8 @@ impl Drop for Owned {
         // Nobody is there to be told anything.
         executor.handle().0.begin_shutdown(Shutdown::Kill);
         // Without a thread it is waited for here, which is not long: everything is killed.
-        let _ = thread::Builder::new()
-            .name("procession-drop".into())
-            .spawn(move || drop(executor));
+        let thread = thread::Builder::new().name("procession-drop".into());
+        let _ = sys::with_signals_blocked(|| thread.spawn(move || drop(executor)));
     }
 }
 
