@@ -7,29 +7,31 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem;
-use std::process;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
 use super::contain::contain;
-use crate::sys;
+use crate::sys::{self, PerProcess};
 
-static TIMERS: Mutex<Timers> = Mutex::new(Timers {
+/// Those of the process that this one was forked off from, if any, are left alone: its runtime, whose code the wakers are, does not run here.
+static TIMERS: PerProcess<Timers> = PerProcess::new(|| Timers {
     wakers: BTreeMap::new(),
-    next_number: 0,
-    runs_in: 0,
+    is_running: false,
 });
+
+/// Of all timers: one that was made before a fork is no other's afterwards.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// Notified when the earliest entry may be another one.
 static CHANGED: Condvar = Condvar::new();
 
 struct Timers {
     wakers: BTreeMap<Key, Waker>,
-    next_number: u64,
-    /// The process whose thread is there, or zero. It says that it goes under the same lock under which it finds
-    /// nothing to do, so that no entry is left without it. A process that was forked off has the list and not the thread.
-    runs_in: u32,
+    /// The thread is there. It says that it goes under the same lock under which it finds nothing to do, so that no entry is left without it.
+    is_running: bool,
 }
 
 type Key = (Instant, u64);
@@ -54,12 +56,10 @@ impl Timer {
             return Poll::Ready(());
         }
         let waker = context.waker().clone();
-        let mut timers = lock();
-        if timers.runs_in != process::id() {
-            // Those of the process that this one was forked off from, if any; its runtime, whose code they are, does not run here.
-            mem::forget(mem::take(&mut timers.wakers));
+        let mut timers = TIMERS.lock();
+        if !timers.is_running {
             match start() {
-                Ok(()) => timers.runs_in = process::id(),
+                Ok(()) => timers.is_running = true,
                 Err(_) => {
                     drop(timers);
                     // The system has no thread for us now. Being polled again and again until it has
@@ -70,8 +70,8 @@ impl Timer {
             }
         }
         let key = *self.key.get_or_insert_with(|| {
-            timers.next_number = timers.next_number.wrapping_add(1);
-            (self.deadline, timers.next_number)
+            let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+            (self.deadline, number)
         });
         let replaced = timers.wakers.insert(key, waker);
         let is_earliest = timers
@@ -90,7 +90,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
-        let mut timers = lock();
+        let mut timers = TIMERS.lock();
         let waker = timers.wakers.remove(&key);
         let is_last = timers.wakers.is_empty();
         drop(timers);
@@ -101,21 +101,17 @@ impl Drop for Timer {
     }
 }
 
-fn lock() -> MutexGuard<'static, Timers> {
-    TIMERS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn start() -> io::Result<()> {
     let thread = thread::Builder::new().name("procession-timer".to_owned());
     sys::with_signals_blocked(|| thread.spawn(run)).map(drop)
 }
 
 fn run() {
-    let mut timers = lock();
+    let mut timers = TIMERS.lock();
     loop {
         let now = Instant::now();
         let Some((&(earliest, _), _)) = timers.wakers.first_key_value() else {
-            timers.runs_in = 0;
+            timers.is_running = false;
             return;
         };
         let left = earliest.saturating_duration_since(now);
@@ -130,7 +126,7 @@ fn run() {
         for waker in due.into_values() {
             let _ = contain(|| waker.wake());
         }
-        timers = lock();
+        timers = TIMERS.lock();
     }
 }
 
@@ -162,13 +158,25 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_is_forked_off_while_the_list_is_in_use_has_one_of_its_own() {
+        let held = TIMERS.lock();
+        let status = crate::sys::in_a_fork(|| {
+            let mut timer = Timer::at(Instant::now() + Duration::from_millis(1));
+            block_on(poll_fn(|context| timer.poll(context)));
+            true
+        });
+        drop(held);
+        assert_eq!(status, 0);
+    }
+
+    #[test]
     fn a_dropped_timer_leaves_no_waker() {
         let mut timer = Timer::at(Instant::now() + Duration::from_secs(3600));
         let mut context = Context::from_waker(Waker::noop());
         assert!(timer.poll(&mut context).is_pending());
         let key = timer.key.unwrap();
-        assert!(lock().wakers.contains_key(&key));
+        assert!(TIMERS.lock().wakers.contains_key(&key));
         drop(timer);
-        assert!(!lock().wakers.contains_key(&key));
+        assert!(!TIMERS.lock().wakers.contains_key(&key));
     }
 }

@@ -1,30 +1,24 @@
 //! The processes that this one has started, and what becomes of them at its end.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Once};
 
 use super::shared::Shared;
-use crate::primitives::plain::{Mutex, lock};
-use crate::sys;
+use crate::sys::{self, PerProcess};
 
-/// Those that have not been seen to have ended.
-static CHILDREN: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
-
-/// Which process has started one, the last that did: one that was forked off from that has started none itself.
-static PARENT: AtomicU32 = AtomicU32::new(0);
+/// Those that this process has started, and that have not been seen to have ended.
+static CHILDREN: PerProcess<Vec<Arc<Shared>>> = PerProcess::new(Vec::new);
 
 /// Takes on one that has been started.
 pub(super) fn add(child: Arc<Shared>) {
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| sys::at_exit(end_all));
-    PARENT.store(std::process::id(), Ordering::Relaxed);
-    lock(&CHILDREN).push(child);
+    CHILDREN.lock().push(child);
 }
 
 /// It has ended.
 pub(super) fn remove(child: &Shared) {
     let removed = {
-        let mut children = lock(&CHILDREN);
+        let mut children = CHILDREN.lock();
         let place = children
             .iter()
             .position(|other| std::ptr::eq(Arc::as_ptr(other), child));
@@ -38,27 +32,21 @@ pub(super) fn remove(child: &Shared) {
 pub(super) fn living() -> Vec<Arc<Shared>> {
     // Those that have ended take themselves off the list.
     let mut living = all();
-    living.retain(|child| !child.is_elsewhere() && child.try_end().is_none());
+    living.retain(|child| child.try_end().is_none());
     living.retain(|child| !child.is_let_go());
     living.sort_by_key(|child| child.number);
     living
 }
 
 fn all() -> Vec<Arc<Shared>> {
-    lock(&CHILDREN).clone()
+    CHILDREN.lock().clone()
 }
 
 /// This process exits in good order: daemons are killed, and the others waited for. (After any other end they notice it.)
 fn end_all() {
-    if PARENT.load(Ordering::Relaxed) != std::process::id() {
-        // Forked off, and perhaps while another thread had the lock, which nobody gives back here.
-        return;
-    }
     loop {
         let children = all();
-        let mut children = children
-            .iter()
-            .filter(|child| !child.is_elsewhere() && !child.is_let_go());
+        let mut children = children.iter().filter(|child| !child.is_let_go());
         let Some(first) = children.next() else {
             return;
         };
@@ -71,5 +59,21 @@ fn end_all() {
             // It takes itself off the list.
             child.wait(None);
         });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_forked_off_while_the_list_is_in_use_has_no_children() {
+        let held = CHILDREN.lock();
+        let status = sys::in_a_fork(|| {
+            end_all();
+            living().is_empty()
+        });
+        drop(held);
+        assert_eq!(status, 0);
     }
 }

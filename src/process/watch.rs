@@ -8,10 +8,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::shared::Shared;
-use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{self, Poller};
+use crate::sys::{self, PerProcess, Poller};
 
-static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+static WATCH: PerProcess<Option<Watch>> = PerProcess::new(|| None);
 
 /// What the thread has to do; `None` when there is no thread. It says that it goes under the same lock under which it finds nothing
 /// to do, so that nobody is left without it.
@@ -19,8 +18,6 @@ struct Watch {
     poller: Arc<Poller>,
     watched: HashMap<u64, Arc<Shared>>,
     next: u64,
-    /// Of which process the thread is: one that was forked off has none.
-    home: sys::Home,
 }
 
 /// Sees to it that the end of a process is noticed.
@@ -40,9 +37,9 @@ pub(super) fn watch(child: &Arc<Shared>) -> io::Result<()> {
 }
 
 fn enter(child: &Arc<Shared>) -> io::Result<()> {
-    let mut state = lock(&WATCH);
+    let mut state = WATCH.lock();
     let watch = match &mut *state {
-        Some(watch) if !watch.home.is_elsewhere() => watch,
+        Some(watch) => watch,
         none => {
             let poller = Arc::new(Poller::new()?);
             let thread = std::thread::Builder::new().name("procession-children".into());
@@ -52,7 +49,6 @@ fn enter(child: &Arc<Shared>) -> io::Result<()> {
                 poller,
                 watched: HashMap::new(),
                 next: 0,
-                home: sys::Home::here(),
             })
         }
     };
@@ -79,7 +75,7 @@ fn run(poller: &Poller) {
     let mut ready = Vec::new();
     loop {
         {
-            let mut state = lock(&WATCH);
+            let mut state = WATCH.lock();
             let has_some = state
                 .as_ref()
                 .is_some_and(|watch| !watch.watched.is_empty());
@@ -90,7 +86,7 @@ fn run(poller: &Poller) {
         }
         if poller.wait(&mut ready, None).is_err() {
             // epoll_wait fails for bad arguments only. Whoever awaits is woken, and asks again.
-            let state = lock(&WATCH).take();
+            let state = WATCH.lock().take();
             for child in state
                 .into_iter()
                 .flat_map(|watch| watch.watched.into_values())
@@ -102,7 +98,7 @@ fn run(poller: &Poller) {
         }
         for event in &ready {
             let ended = {
-                let mut state = lock(&WATCH);
+                let mut state = WATCH.lock();
                 let watch = state.as_mut();
                 watch.and_then(|watch| {
                     let child = watch.watched.remove(&event.key)?;
@@ -115,5 +111,17 @@ fn run(poller: &Poller) {
                 child.wait(None);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_forked_off_while_the_list_is_in_use_has_one_of_its_own() {
+        let held = WATCH.lock();
+        assert_eq!(sys::in_a_fork(|| WATCH.lock().is_none()), 0);
+        drop(held);
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LockError, Room};
-use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Deadline, Held, LockedMapping};
+use crate::sys::{Deadline, Held, LockedMapping, PerProcess};
 
 /// A lock between processes that the thread which has it may take again. It is released when all of its guards have been dropped, in
 /// whatever order.
@@ -37,8 +36,9 @@ pub struct RLock {
     room: Room,
 }
 
-/// The locks of this process, by their memory. All handles of one share a mapping: there it stands which thread has it, and how often.
-static KNOWN: Mutex<Known> = Mutex::new(Known {
+/// The locks of this process, by their memory. All handles of one share a mapping: there it stands which thread has it, and how often. A process that was forked off
+/// begins anew: a handle that is decoded there is another one than those that it was forked off with, which still are one.
+static KNOWN: PerProcess<Known> = PerProcess::new(|| Known {
     mappings: BTreeMap::new(),
     prune_at: FEW,
 });
@@ -124,7 +124,7 @@ impl RLock {
     }
 
     fn of(mut room: Room) -> Self {
-        let shared = lock(&KNOWN).share(room.mapping.clone());
+        let shared = KNOWN.lock().share(room.mapping.clone());
         room.mapping = shared;
         Self { room }
     }
@@ -158,5 +158,21 @@ impl RLockGuard {
 impl fmt::Debug for RLockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RLockGuard").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_forked_off_while_the_list_is_in_use_makes_locks() {
+        let held = KNOWN.lock();
+        let status = crate::sys::in_a_fork(|| {
+            let lock = RLock::new();
+            lock.is_ok_and(|lock| lock.lock().is_ok())
+        });
+        drop(held);
+        assert_eq!(status, 0);
     }
 }

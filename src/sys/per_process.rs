@@ -53,28 +53,28 @@ impl<T: Send + 'static> PerProcess<T> {
     }
 }
 
+/// How a process ends that is forked off and does this: 0 is that it was true.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn in_a_fork(run: impl FnOnce() -> bool) -> i32 {
+    // SAFETY: the child allocates, which the C library makes safe after a fork, takes no lock that another thread may hold, and ends at once.
+    // https://man7.org/linux/man-pages/man2/fork.2.html
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // Should it hang, this ends it: no handler of ours is set.
+        // SAFETY: it has no arguments that could be wrong.
+        unsafe { libc::alarm(20) };
+        super::end_now(i32::from(!run()));
+    }
+    let mut status = 0;
+    // SAFETY: `status` is valid for the write.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(waited, child);
+    status
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::sys::end_now;
-
-    /// How a process ends that is forked off and does this.
-    fn in_a_fork(run: impl FnOnce() -> bool) -> i32 {
-        // SAFETY: the child allocates, which the C library makes safe after a fork, takes no lock that another thread may hold, and ends at once.
-        // https://man7.org/linux/man-pages/man2/fork.2.html
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            // Should it hang, this ends it: no handler of ours is set.
-            // SAFETY: it has no arguments that could be wrong.
-            unsafe { libc::alarm(20) };
-            end_now(i32::from(!run()));
-        }
-        let mut status = 0;
-        // SAFETY: `status` is valid for the write.
-        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-        assert_eq!(waited, child);
-        status
-    }
 
     #[test]
     fn a_lock_that_is_held_during_a_fork_is_open_in_the_new_process() {
