@@ -25,14 +25,23 @@ const OTHER_STACK: usize = 64 * 1024 * 1024;
 
 thread_local! {
     /// Why a type of this crate last refused a value of its own; see [`refusal`].
-    static REFUSAL: Cell<Option<&'static str>> = const { Cell::new(None) };
+    static REFUSAL: Cell<Option<Cow<'static, str>>> = const { Cell::new(None) };
 }
 
 /// What a `Serialize` or `Deserialize` of this crate says when it refuses a value. postcard drops
 /// what serde's `custom` is given; this text is in the error of [`encode`] or [`decode`] all the same.
-pub(crate) fn refusal(why: &'static str) -> &'static str {
-    REFUSAL.set(Some(why));
+pub(crate) fn refusal(why: impl Into<Cow<'static, str>>) -> Cow<'static, str> {
+    let why = why.into();
+    remember(Some(why.clone()));
     why
+}
+
+/// On a thread that is ending there may be no place for it: then nobody is told why.
+fn remember(why: Option<Cow<'static, str>>) -> Option<Cow<'static, str>> {
+    REFUSAL
+        .try_with(|refusal| refusal.replace(why))
+        .ok()
+        .flatten()
 }
 
 /// Why a value was not encoded, or bytes not decoded.
@@ -68,7 +77,7 @@ impl From<postcard::Error> for CodecError {
     fn from(error: postcard::Error) -> Self {
         use postcard::Error as E;
         if let E::SerdeSerCustom | E::SerdeDeCustom = error
-            && let Some(why) = REFUSAL.take()
+            && let Some(why) = remember(None)
         {
             return Self::new(why);
         }
@@ -112,7 +121,7 @@ pub(crate) fn encode<T: Serialize + 'static>(
         return Ok(());
     }
     let start = out.len();
-    REFUSAL.set(None);
+    remember(None);
     postcard::serialize_with_flavor(value, Output(out)).map_err(|error| {
         out.truncate(start);
         error.into()
@@ -139,7 +148,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
             return Ok(value);
         }
     }
-    REFUSAL.set(None);
+    remember(None);
     let mut deserializer = Deserializer::from_flavor(Input {
         rest: bytes,
         stack: stack_position(),

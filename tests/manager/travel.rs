@@ -22,6 +22,7 @@ pub(crate) fn tests() -> Vec<Test> {
         what_is_deep_in_containers_goes_with_the_outermost,
         a_value_of_proxies_is_replaced,
         a_queue_of_shared_memory_refuses_them,
+        where_there_is_no_descriptor_for_one_that_is_said,
         another_manager_refuses_them,
         a_managers_own_workers_are_given_them_and_give_them_back,
         a_worker_that_is_killed_keeps_none,
@@ -249,6 +250,34 @@ fn a_value_of_proxies_is_replaced(place: Place) {
     assert_eq!(manager.status().unwrap().objects, before + 2);
     value.set(None).unwrap();
     assert_eq!(manager.status().unwrap().objects, before + 1);
+}
+
+fn where_there_is_no_descriptor_for_one_that_is_said(place: Place) {
+    let (manager, pool) = (place.manager(), pool(1));
+    let list = manager.list_of([7]).unwrap();
+    let mut taken = Vec::new();
+    let refused = loop {
+        match std::fs::File::open("/dev/null") {
+            Ok(file) => taken.push(file),
+            Err(error) => break error,
+        }
+        if taken.len() == 100_000 {
+            return; // there is no limit that could be reached here
+        }
+    };
+    let refused = refused.to_string();
+    let why = match pool.submit(push_there, (list.clone(), 1)) {
+        Err(error) => super::programs::describe(&error),
+        Ok(_) => panic!("there was a descriptor for it"),
+    };
+    drop(taken);
+    assert!(why.contains("cannot be reached"), "{why}");
+    assert!(why.contains(&refused), "{why}");
+    pool.submit(push_there, (list.clone(), 1))
+        .unwrap()
+        .wait()
+        .unwrap()
+        .unwrap();
 }
 
 fn a_queue_of_shared_memory_refuses_them(place: Place) {

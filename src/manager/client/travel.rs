@@ -6,6 +6,7 @@
 //!
 //! To the workers of the server's own pools, and back from them, the same goes through the server, which puts a descriptor in, or takes it out: see `objects/pool/lending.rs`.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -70,32 +71,33 @@ pub(crate) fn standing_in(granted: Vec<Remote>) -> Handles {
 
 impl Remote {
     /// What keeps the object while it is on its way, and wherever it arrives.
-    fn hold(&self) -> Result<Handle, &'static str> {
+    fn hold(&self) -> Result<Handle, String> {
         let mut held = lock(&self.0.held);
         if let Some(held) = &*held {
             return Ok(held.clone());
         }
-        let handle = self.site().hold(self.id()).map_err(|_| {
-            "it holds a proxy whose manager cannot be reached, or does not have the object any more"
+        let handle = self.site().hold(self.id()).map_err(|error| {
+            // With its causes: among them is that there is no descriptor.
+            format!("it holds a proxy whose manager cannot be reached, or does not have the object any more: {error:?}")
         })?;
         Ok(held.insert(handle).clone())
     }
 
-    fn form(&self) -> Result<Form, &'static str> {
+    fn form(&self) -> Result<Form, Cow<'static, str>> {
         let outside = |held| Form::Outside {
             server: self.site().travelling(),
             object: self.id(),
             held,
         };
-        match scope::pack(self).transpose()? {
+        match scope::pack(self).transpose().map_err(Cow::Borrowed)? {
             Some(InPacked::Number) => return Ok(Form::Inside(self.id())),
             Some(InPacked::Lent(place)) => return Ok(outside(Held::Lent(place))),
             None => {}
         }
         if handles::encoding() == 0 {
-            return Err(
+            return Err(Cow::Borrowed(
                 "it holds a proxy, which travels only as an argument or result of a task, through a `Connection`, or in a value that its own manager keeps",
-            );
+            ));
         }
         Ok(outside(Held::By(self.hold()?)))
     }
