@@ -10,6 +10,7 @@ use procession::manager::{
     DictProxy, GetError, ListProxy, ManagerError, PutError, QueueProxy, TaskDoneError, ValueProxy,
 };
 
+use super::support::until;
 use super::{On, Place, Test, pool, tests};
 
 /// Not waited for in full by any test that passes.
@@ -34,6 +35,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_put_whose_time_is_over_has_put_or_not,
         a_queue_wakes_whoever_waits,
         everything_can_be_awaited,
+        what_was_taken_out_for_nobody_is_there_again,
         nobody_s_change_is_lost,
         a_value_that_encodes_differently_each_time_is_changed,
         proxies_are_values,
@@ -495,6 +497,52 @@ fn a_queue_wakes_whoever_waits(place: Place) {
     }
     (0..21).for_each(|_| queue.task_done().unwrap());
     block_on(join).unwrap();
+}
+
+fn what_was_taken_out_for_nobody_is_there_again(place: Place) {
+    let manager = place.manager();
+    let list = manager.list_of([1, 2, 3]).unwrap();
+    let dict = manager.dict_of([(1, 'a'), (2, 'b'), (3, 'c')]).unwrap();
+    let set = manager.set_of([1, 2, 3]).unwrap();
+    let popped = list.pop_async();
+    assert_eq!(list.to_vec().unwrap(), [1, 2], "it is answered");
+    drop(popped);
+    assert_eq!(list.to_vec().unwrap(), [1, 2, 3]);
+    let drained = list.drain_all_async();
+    list.push(4).unwrap();
+    drop(drained);
+    assert_eq!(list.to_vec().unwrap(), [1, 2, 3, 4]);
+    // Before it is answered, perhaps: then it comes back a moment later.
+    drop((list.pop_async(), list.pop_async(), list.drain_all_async()));
+    until("all to be there", || list.len().unwrap() == 4);
+    let mut all = list.to_vec().unwrap();
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4]);
+
+    let popped = set.pop_async();
+    assert_eq!(set.to_vec().unwrap(), [2, 3]);
+    drop(popped);
+    assert_eq!(set.to_vec().unwrap(), [2, 3, 1]);
+    let drained = set.drain_all_async();
+    assert!(set.insert(3).unwrap());
+    drop(drained);
+    assert_eq!(set.to_vec().unwrap(), [3, 2, 1]);
+
+    let popped = (dict.pop_first_async(), dict.pop_last_async());
+    assert_eq!(dict.items().unwrap(), [(2, 'b')]);
+    dict.insert(3, 'd').unwrap();
+    drop(popped);
+    assert_eq!(dict.items().unwrap(), [(2, 'b'), (3, 'd'), (1, 'a')]);
+    let drained = dict.drain_all_async();
+    dict.insert(2, 'e').unwrap();
+    drop(drained);
+    assert_eq!(dict.items().unwrap(), [(2, 'e'), (3, 'd'), (1, 'a')]);
+
+    // An empty one has nothing to give back, and what is awaited is kept.
+    drop(manager.list::<u8>().unwrap().pop_async());
+    let last = list.last().unwrap();
+    assert_eq!(block_on(list.pop_async()).unwrap(), last);
+    assert_eq!(list.len().unwrap(), 3);
 }
 
 fn everything_can_be_awaited(place: Place) {

@@ -58,6 +58,10 @@ pub(crate) enum DictOp {
         key: Packed,
         change: Change,
     },
+    /// Undoes that they were taken out: those whose keys are not there by now. Answered with nothing.
+    GiveBack {
+        entries: Vec<(Packed, Packed)>,
+    },
 }
 
 pub(super) struct Dict {
@@ -112,6 +116,15 @@ impl Prompt for Dict {
                     entries.map(|(key, value)| Ok((asked.keep(key)?, asked.keep(value)?)));
                 let entries: Result<_, Fault> = entries.collect();
                 self.extend(entries?);
+                asked.say(&())
+            }
+            DictOp::GiveBack { entries } => {
+                for (key, value) in entries {
+                    if !self.entries.contains(&key.bytes) {
+                        let (key, value) = (asked.keep(key)?, asked.keep(value)?);
+                        self.entries.insert(key, value);
+                    }
+                }
                 asked.say(&())
             }
             DictOp::GetOrInsert { key, value } => {

@@ -13,6 +13,7 @@ use crate::manager::ManagerError;
 use crate::manager::client::{Calling, Manager, unpack};
 use crate::manager::objects::containers::{Arithmetic, DictOp};
 use crate::manager::protocol::Packed;
+use crate::wire;
 
 proxy! {
     /// A dictionary in a manager: a value for each key.
@@ -142,7 +143,7 @@ where
             Ok(self.remote.call(&get, |value: Packed| unpack(&value)))
         }
 
-        /// Removes a key, and returns the value that it had.
+        /// Removes a key, and returns the value that it had. If its future is dropped, it is not known whether it was removed; if it was, the value is lost.
         fn remove / remove_async(&self, key: &K) -> Option<V> {
             let key = bytes(&self.remote, key)?;
             Ok(self.remote.call(&DictOp::Remove { key }, maybe))
@@ -184,19 +185,20 @@ where
             Ok(self.remote.call(&DictOp::Items, entries))
         }
 
-        /// Takes all entries out. If they do not fit into an answer of the manager, they stay where they are.
+        /// Takes all entries out. If they do not fit into an answer of the manager, they stay where they are. If its future is dropped, those whose keys have no other value by now are there again, behind
+        /// what has come since; if they just fit, and leave less than 64 bytes of an answer, they are lost.
         fn drain_all / drain_all_async(&self) -> Vec<(K, V)> {
-            Ok(self.remote.call(&DictOp::Drain, entries))
+            Ok(self.remote.call(&DictOp::Drain, entries).undone_by(undo_drain))
         }
 
-        /// Removes the entry whose key was inserted first, and returns it.
+        /// Removes the entry whose key was inserted first, and returns it. If its future is dropped, it is inserted anew, as the last one, unless its key has another value by now.
         fn pop_first / pop_first_async(&self) -> Option<(K, V)> {
-            Ok(self.remote.call(&DictOp::PopFirst, maybe_entry))
+            Ok(self.remote.call(&DictOp::PopFirst, maybe_entry).undone_by(undo_pop))
         }
 
-        /// Removes the entry whose key was inserted last, and returns it.
+        /// Removes the entry whose key was inserted last, and returns it. If its future is dropped, it is inserted anew, unless its key has another value by now.
         fn pop_last / pop_last_async(&self) -> Option<(K, V)> {
-            Ok(self.remote.call(&DictOp::PopLast, maybe_entry))
+            Ok(self.remote.call(&DictOp::PopLast, maybe_entry).undone_by(undo_pop))
         }
 
         /// Gives a key another value (`None`: removes it) if it has the expected one (`None`: has none), and says whether it was so. Values are
@@ -300,6 +302,21 @@ where
         let key = self.remote.pack(key)?;
         Ok(self.remote.call(&DictOp::Change { key, change }, was))
     }
+}
+
+/// An entry that was popped for nobody is there again, unless its key is.
+pub(super) fn undo_pop(answer: &[u8]) -> Option<Vec<u8>> {
+    let popped: Option<(Packed, Packed)> = wire::decode(answer).ok()?;
+    give_back(vec![popped?])
+}
+
+/// So are all that were taken for nobody.
+pub(super) fn undo_drain(answer: &[u8]) -> Option<Vec<u8>> {
+    give_back(wire::decode(answer).ok()?)
+}
+
+fn give_back(entries: Vec<(Packed, Packed)>) -> Option<Vec<u8>> {
+    encoded(&DictOp::GiveBack { entries }).ok()
 }
 
 fn entries<K, V>(packed: Vec<(Packed, Packed)>) -> Result<Vec<(K, V)>, ManagerError>

@@ -9,13 +9,14 @@ use serde_bytes::ByteBuf;
 use super::elements::elements;
 use super::number::{Number, change, was};
 use super::{
-    all, bounds, bytes, calls, create_with, length, maybe, pack_all, proxy, seen, sent, update,
-    update_async,
+    all, bounds, bytes, calls, create_with, encoded, length, maybe, pack_all, proxy, seen, sent,
+    update, update_async,
 };
 use crate::manager::ManagerError;
 use crate::manager::client::{Calling, Manager, unpack};
 use crate::manager::objects::containers::{Arithmetic, ListOp};
 use crate::manager::protocol::Packed;
+use crate::wire;
 
 proxy! {
     /// A list in a manager.
@@ -107,18 +108,18 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
             Ok(self.remote.call(&insert, Ok))
         }
 
-        /// Removes the last value, and returns it.
+        /// Removes the last value, and returns it. If its future is dropped, the value is appended again, behind what has been appended since.
         fn pop / pop_async(&self) -> Option<T> {
-            Ok(self.remote.call(&ListOp::Pop, maybe))
+            Ok(self.remote.call(&ListOp::Pop, maybe).undone_by(undo_pop))
         }
 
-        /// Removes the value at an index, and returns it.
+        /// Removes the value at an index, and returns it. If its future is dropped, it is not known whether the value was removed; if it was, it is lost.
         fn remove / remove_async(&self, index: usize) -> T {
             let remove = ListOp::Remove { index: index as u64 };
             Ok(self.remote.call(&remove, |value: Packed| unpack(&value)))
         }
 
-        /// Removes the value at an index, and returns it; the last one takes its place.
+        /// Removes the value at an index, and returns it; the last one takes its place. If its future is dropped, it is not known whether that was done; if it was, the value is lost.
         fn swap_remove / swap_remove_async(&self, index: usize) -> T {
             let remove = ListOp::SwapRemove { index: index as u64 };
             Ok(self.remote.call(&remove, |value: Packed| unpack(&value)))
@@ -164,7 +165,8 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
             Ok(self.remote.call(&ListOp::Reverse, Ok))
         }
 
-        /// Puts values, as many as there may be, in the place of those in a range, which it returns.
+        /// Puts values, as many as there may be, in the place of those in a range, which it returns. If its future is dropped, it is not known
+        /// whether that was done; if it was, those that were there are lost.
         fn splice / splice_async(&self, range: impl RangeBounds<usize>, values: impl IntoIterator<Item = T>) -> Vec<T> {
             let (start, end) = bounds(&range);
             let values: Vec<T> = values.into_iter().collect();
@@ -172,9 +174,10 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
             Ok(self.remote.call(&ListOp::Splice { start, end, values: packed }, all))
         }
 
-        /// Takes all values out. If they do not fit into an answer of the manager, they stay where they are.
+        /// Takes all values out. If they do not fit into an answer of the manager, they stay where they are. If its future is dropped, they are there again, before what has been appended since; if they just
+        /// fit, and leave less than 64 bytes of an answer, they are lost.
         fn drain_all / drain_all_async(&self) -> Vec<T> {
-            Ok(self.remote.call(&ListOp::Drain, all))
+            Ok(self.remote.call(&ListOp::Drain, all).undone_by(undo_drain))
         }
 
         /// Whether there is such a value.
@@ -295,6 +298,24 @@ impl<T: Serialize + DeserializeOwned + 'static> ListProxy<T> {
         let order = values.iter().map(|(index, _)| *index).collect();
         self.remote.call(&ListOp::Arrange { version, order }, Ok)
     }
+}
+
+/// A value that was popped for nobody is the last one again.
+pub(super) fn undo_pop(answer: &[u8]) -> Option<Vec<u8>> {
+    let popped: Option<Packed> = wire::decode(answer).ok()?;
+    let values = vec![popped?];
+    encoded(&ListOp::Extend { values }).ok()
+}
+
+/// What was taken for nobody is there again, before all that came later.
+pub(super) fn undo_drain(answer: &[u8]) -> Option<Vec<u8>> {
+    let values: Vec<Packed> = wire::decode(answer).ok()?;
+    let again = ListOp::Splice {
+        start: 0,
+        end: Some(0),
+        values,
+    };
+    encoded(&again).ok()
 }
 
 /// Values, and where each of them was.

@@ -4,11 +4,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::members::{self, Member};
-use super::{all, bytes, calls, create_with, length, maybe, pack_all, proxy, sent};
+use super::{all, bytes, calls, create_with, encoded, length, maybe, pack_all, proxy, sent};
 use crate::manager::ManagerError;
 use crate::manager::client::{Calling, Manager, Remote, unpack};
 use crate::manager::objects::containers::SetOp;
 use crate::manager::protocol::Packed;
+use crate::wire;
 
 proxy! {
     /// A set in a manager: each value once.
@@ -73,6 +74,19 @@ impl Manager {
     ) -> Calling<SetProxy<T>> {
         create_with(self, values)
     }
+}
+
+/// A value that was popped for nobody is inserted anew.
+pub(super) fn undo_pop(answer: &[u8]) -> Option<Vec<u8>> {
+    let popped: Option<Packed> = wire::decode(answer).ok()?;
+    let values = vec![popped?];
+    encoded(&SetOp::Extend { values }).ok()
+}
+
+/// So are all that were taken for nobody.
+pub(super) fn undo_drain(answer: &[u8]) -> Option<Vec<u8>> {
+    let values: Vec<Packed> = wire::decode(answer).ok()?;
+    encoded(&SetOp::Extend { values }).ok()
 }
 
 /// What a set is compared with: another [`SetProxy`], by reference, or values, by an iterator.
@@ -194,9 +208,9 @@ impl<T: Serialize + DeserializeOwned + 'static> SetProxy<T> {
             Ok(self.remote.call(&SetOp::ContainsAll { values: packed }, Ok))
         }
 
-        /// Removes the value that was inserted first, and returns it.
+        /// Removes the value that was inserted first, and returns it. If its future is dropped, the value is inserted anew: unless it is there again, it is the last one.
         fn pop / pop_async(&self) -> Option<T> {
-            Ok(self.remote.call(&SetOp::Pop, maybe))
+            Ok(self.remote.call(&SetOp::Pop, maybe).undone_by(undo_pop))
         }
 
         /// How many values there are.
@@ -219,9 +233,10 @@ impl<T: Serialize + DeserializeOwned + 'static> SetProxy<T> {
             Ok(self.remote.call(&SetOp::All, all))
         }
 
-        /// Takes all values out. If they do not fit into an answer of the manager, they stay where they are.
+        /// Takes all values out. If they do not fit into an answer of the manager, they stay where they are. If its future is dropped, they are inserted anew, behind those that have come since; if they just
+        /// fit, and leave less than 64 bytes of an answer, they are lost.
         fn drain_all / drain_all_async(&self) -> Vec<T> {
-            Ok(self.remote.call(&SetOp::Drain, all))
+            Ok(self.remote.call(&SetOp::Drain, all).undone_by(undo_drain))
         }
     }
 
