@@ -70,7 +70,7 @@ impl Threads {
                 state: Mutex::default(),
                 changed: Condvar::new(),
             }),
-            most: most.max(1),
+            most,
             start,
             pause: Pause {
                 next: FIRST_PAUSE,
