@@ -15,6 +15,8 @@ const PLACES: usize = 1;
 pub(super) const OWN: usize = 3;
 /// How many words that is.
 pub(super) const OWN_WORDS: usize = 4;
+/// From here on: words that hardly ever change, and that the other side reads for each item.
+pub(super) const SELDOM: usize = OWN + OWN_WORDS;
 
 /// How often a cursor is read anew that changes while it is read.
 const TRIES: usize = 64;
@@ -57,7 +59,11 @@ impl Side {
 
     #[inline]
     pub(super) fn word(&self, number: usize) -> &AtomicU64 {
-        &self.words()[number]
+        let header = self.lock.header();
+        match number.checked_sub(SELDOM) {
+            None => &header.words[number],
+            Some(number) => &header.seldom[number],
+        }
     }
 
     /// How many items have gone through. What was done for them before is seen.
@@ -130,11 +136,6 @@ impl Side {
     #[inline]
     fn place_at(&self, count: u64) -> &AtomicU64 {
         self.word(PLACES + (count & 1) as usize)
-    }
-
-    #[inline]
-    fn words(&self) -> &[AtomicU64; OWN + OWN_WORDS] {
-        &self.lock.header().words
     }
 }
 
