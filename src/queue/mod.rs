@@ -63,7 +63,9 @@
 //! wrong after a kill, it says that somebody sleeps where nobody does: that costs one system call.
 //!
 //! A process that is stopped in between, with the lock of a side, holds up that side until it goes on or is killed. Those who wait with a
-//! time limit give up then, after a last try.
+//! time limit give up then, after a last try. One that is stopped when it has just let the lock go, and has not yet woken those who wait for it
+//! (the C library's `unlock` is a store, and then a system call), would leave them asleep beside a free lock: who waits for a *lock*, which is
+//! held for moments, therefore looks again after 5 ms, and then after twice as long each time, up to a second. (When it is killed there, the kernel wakes them.)
 //!
 //! # The ring
 //!
