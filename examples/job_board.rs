@@ -141,7 +141,7 @@ fn connect(address: &str, key_file: &Path) -> Result<(), Failure> {
     for (name, factors) in results.items()? {
         println!("{name}: {factors:?}");
     }
-    assert_eq!(results.get(&"a power".to_owned())?, Some(vec![2; 40]));
+    assert_eq!(results.get("a power")?, Some(vec![2; 40]));
     Ok(())
 }
 

@@ -18,15 +18,16 @@
 //! ```
 //!
 //! A second word, `run`, says what has become of the run of a begun task: at which item of its chunk the
-//! worker is (0 for a single task), and whether that item may still be followed by anything.
+//! worker is (0 for a single task), where those that it is to run end, and whether that item may still be followed by anything.
 //!
 //! ```text
-//!                        worker: advance
-//!   (item, RUNNING) ────────────────────────▶ (item + 1, RUNNING) ─▶ …
-//!          │    └──────────────────────┐
-//!          │ driver: condemn           │ worker: end
-//!          ▼                           ▼              driver: condemn
-//!   (item, CONDEMNED)            (item, ENDED) ─────────────────────▶ (item, TOO_LATE)
+//!   (item, end, RUNNING) ─┬─ worker: advance, if item + 1 < end ─▶ (item + 1, end, RUNNING)
+//!                         ├─ driver: cut, to item < end' < end ──▶ (item, end', RUNNING)
+//!                         ├─ driver: condemn ────────────────────▶ (item, end, CONDEMNED)
+//!                         └─ worker: end ────────────────────────▶ (item, end, ENDED)
+//!                                                                          │ driver: condemn
+//!                                                                          ▼
+//!                                                                  (item, end, TOO_LATE)
 //! ```
 //!
 //! * Only the driver stores `SENT`, and only into a slot whose earlier task is *passed*: a result, a
@@ -36,11 +37,15 @@
 //!   one of them wins, and the other one sees that it lost. So a recalled task has not begun and
 //!   never will, also if its worker is stopped in between.
 //! * `BEGUN` and `RECALLED` are left only by the next `send`.
-//! * `RUNNING` is left likewise by one compare-and-swap, by the worker (to the next item, or to its end) or by the driver,
+//! * `RUNNING` is left likewise by one compare-and-swap, by the worker (to its end) or by the driver,
 //!   to `CONDEMNED`. A worker that finds itself condemned sends what it has, and begins nothing any more: no item, no
 //!   task. So a driver that has won may kill the worker, whatever time that takes, and hits nobody but the
 //!   item that it meant; and one that has lost knows that it comes too late. (Where any item is meant, the driver sets the bit
 //!   of `CONDEMNED` without a comparison: on what has `ENDED` that is `TOO_LATE`, which the worker does not look at any more.)
+//! * While it is `RUNNING`, the same word decides who has an item that has not begun: the worker, which begins the next one by
+//!   a compare-and-swap, or the driver, which takes those from `end'` on back by another. Each sees what the other did: so every item
+//!   is either begun here, or can run elsewhere, also if the worker is stopped in between. Neither costs the other anything while
+//!   they do not meet. What was taken back is never given back: the end only falls.
 //! * `cancel` and `stop_item` belong to the driver, `started_ns`, `elapsed_ns`, `resident_kib` and what is kept to the worker from `SENT`
 //!   until it has passed. `send` resets all of them.
 //!
@@ -73,12 +78,16 @@ const SENT: u64 = 1;
 const BEGUN: u64 = 2;
 const RECALLED: u64 = 3;
 
-// Zero, so that a reset slot is at its first item.
 const RUNNING: u64 = 0;
 const CONDEMNED: u64 = 1;
 const ENDED: u64 = 2;
-/// It was condemned when it had ended.
-const TOO_LATE: u64 = ENDED | CONDEMNED;
+
+/// How many items a chunk may have: their number, and that of the one that runs, share a word with the state.
+pub(crate) const MAX_ITEMS: u32 = u32::MAX >> 1;
+
+/// How often a cut is tried anew because the worker went on meanwhile. An honest one comes to the end of its chunk; one that
+/// writes over its page must not keep the driver.
+const CUTS: usize = 16;
 
 /// Fresh memory, all zero, is a page on which every slot is empty.
 #[repr(C)]
@@ -91,7 +100,7 @@ pub(crate) struct Page {
 struct Slot {
     /// `seq << 8 | state`.
     state: AtomicU64,
-    /// `item << 8 | RUNNING`, `CONDEMNED`, `ENDED` or `TOO_LATE`.
+    /// `end << 33 | item << 2 | RUNNING`, `CONDEMNED`, `ENDED` or both.
     run: AtomicU64,
     /// The sequence number of the task that shall stop; another number if none shall.
     cancel: AtomicU32,
@@ -146,14 +155,26 @@ pub(crate) enum Progress {
     Garbage,
 }
 
+/// What a worker finds when it would go on to the next item of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advance {
+    /// The next item begins now.
+    On,
+    /// The items behind this one, if it had any, have been taken back.
+    Over,
+    /// The worker is condemned: it is to begin nothing any more.
+    Condemned,
+}
+
 /// For the driver, which calls these under its own lock.
 impl Page {
-    /// Offers the task to the worker. The slot's earlier user must be passed.
-    pub(crate) fn send(&self, seq: u32) {
+    /// Offers the task, of so many items, to the worker. The slot's earlier user must be passed.
+    pub(crate) fn send(&self, seq: u32, items: u32) {
         let slot = self.slot(seq);
         slot.cancel.store(!seq, Ordering::Relaxed);
         slot.stop_item.store(0, Ordering::Relaxed);
-        slot.run.store(RUNNING, Ordering::Relaxed);
+        let end = items.clamp(1, MAX_ITEMS);
+        slot.run.store(run_word(0, end, RUNNING), Ordering::Relaxed);
         slot.started_ns.store(0, Ordering::Relaxed);
         slot.elapsed_ns.store(0, Ordering::Relaxed);
         slot.resident_kib.store(0, Ordering::Relaxed);
@@ -206,13 +227,14 @@ impl Page {
         let run = slot.run.load(Ordering::Acquire);
         let item = item_of(run);
         match run & STATE {
+            _ if item >= end_of(run) => Progress::Garbage,
             RUNNING => Progress::Running {
                 item,
                 started_ns: slot.started_ns.load(Ordering::Relaxed),
             },
             CONDEMNED => Progress::Condemned { item },
-            ENDED | TOO_LATE => Progress::Ended,
-            _ => Progress::Garbage,
+            // Also what was condemned too late.
+            _ => Progress::Ended,
         }
     }
 
@@ -225,12 +247,52 @@ impl Page {
         }
         match item {
             Some(item) => {
-                let condemned = run_word(item, CONDEMNED);
-                slot.leave_running(item, condemned) || slot.run.load(Ordering::Acquire) == condemned
+                let run = slot.run.load(Ordering::Acquire);
+                item_of(run) == item
+                    && match run & STATE {
+                        // If it fails, the worker has gone on: nobody else moves this word now.
+                        RUNNING => slot.swap_run(run, run | CONDEMNED),
+                        state => state == CONDEMNED,
+                    }
             }
             // In one step, so that a worker that goes from item to item cannot escape.
             None => slot.run.fetch_or(CONDEMNED, Ordering::AcqRel) & ENDED == 0,
         }
+    }
+
+    /// Takes back those items of a begun chunk that have not begun, but for as many of the first of them as `keep` says, which is told how many
+    /// there are. They end before `end`, and `answered` have been answered, by the driver's own count.
+    ///
+    /// Returns where they end now; `None` if nothing was taken, since none is left, or the page says what cannot be.
+    pub(crate) fn cut(
+        &self,
+        seq: u32,
+        answered: u32,
+        end: u32,
+        keep: impl Fn(u32) -> u32,
+    ) -> Option<u32> {
+        let slot = self.slot(seq);
+        if !self.is_begun(seq) {
+            return None;
+        }
+        for _ in 0..CUTS {
+            let run = slot.run.load(Ordering::Acquire);
+            let next = item_of(run) + 1;
+            let can_be = end_of(run) == end && next >= answered;
+            if run & STATE != RUNNING || !can_be || next >= end {
+                return None;
+            }
+            let waiting = end - next;
+            let kept = keep(waiting);
+            if kept >= waiting {
+                return None;
+            }
+            let cut = next + kept;
+            if slot.swap_run(run, run_word(item_of(run), cut, RUNNING)) {
+                return Some(cut);
+            }
+        }
+        None
     }
 
     /// Whether the worker has begun the task.
@@ -278,20 +340,30 @@ impl Page {
         slot.swap(seq, BEGUN)
     }
 
-    /// Goes from one item of the chunk to the next, which begins now, or a little later. False says that the worker is condemned, and
-    /// that the next item must not begin.
-    pub(crate) fn advance(&self, seq: u32, from: u32, now_ns: u64) -> bool {
+    /// Goes from one item of the chunk to the next, which begins now, or a little later, if that is still to begin here.
+    pub(crate) fn advance(&self, seq: u32, from: u32, now_ns: u64) -> Advance {
         let slot = self.slot(seq);
         // This word is the worker's own, and the time is often the same: no time was taken in between.
         let before = slot.started_ns.load(Ordering::Relaxed);
         if before != now_ns {
             slot.started_ns.store(now_ns, Ordering::Relaxed);
         }
-        let has_advanced = slot.leave_running(from, run_word(from.wrapping_add(1), RUNNING));
-        if !has_advanced {
-            slot.started_ns.store(before, Ordering::Relaxed);
-        }
-        has_advanced
+        let stays = loop {
+            // It is most often as this thread left it: what the driver did meanwhile is seen by the swap.
+            let run = slot.run.load(Ordering::Relaxed);
+            if run & STATE != RUNNING || item_of(run) != from {
+                break Advance::Condemned;
+            }
+            let next = from.saturating_add(1);
+            if next >= end_of(run) {
+                break Advance::Over;
+            }
+            if slot.swap_run(run, run_word(next, end_of(run), RUNNING)) {
+                return Advance::On;
+            }
+        };
+        slot.started_ns.store(before, Ordering::Relaxed);
+        stays
     }
 
     /// Whether the task was asked to stop, as a whole.
@@ -328,7 +400,16 @@ impl Page {
     pub(crate) fn end(&self, seq: u32, item: u32, elapsed_ns: u64) -> bool {
         let slot = self.slot(seq);
         slot.elapsed_ns.store(elapsed_ns, Ordering::Release);
-        slot.leave_running(item, run_word(item, ENDED))
+        loop {
+            let run = slot.run.load(Ordering::Relaxed);
+            if run & STATE != RUNNING || item_of(run) != item {
+                return false;
+            }
+            // A cut may come in between, where not every item has been begun.
+            if slot.swap_run(run, run | ENDED) {
+                return true;
+            }
+        }
     }
 
     /// The word in which [`note_resident`](Self::note_resident) leaves its note; while the task runs it is free for another
@@ -385,33 +466,33 @@ impl Slot {
             .is_ok()
     }
 
-    /// Leaves `RUNNING` at this item. The other step that both sides race for.
-    fn leave_running(&self, item: u32, to: u64) -> bool {
+    /// Moves the run. The other step that both sides race for.
+    fn swap_run(&self, from: u64, to: u64) -> bool {
         self.run
-            .compare_exchange(
-                run_word(item, RUNNING),
-                to,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 }
 
 /// The low bits of `run`.
-const STATE: u64 = 0xff;
+const STATE: u64 = 0b11;
 
 fn word(seq: u32, state: u64) -> u64 {
     u64::from(seq) << 8 | state
 }
 
-fn run_word(item: u32, state: u64) -> u64 {
-    u64::from(item) << 8 | state
+fn run_word(item: u32, end: u32, state: u64) -> u64 {
+    u64::from(end) << 33 | u64::from(item) << 2 | state
 }
 
-/// The item of a `run` word. What a worker has written over is cut to 32 bits.
+/// The item of a `run` word: at most [`MAX_ITEMS`], whatever the word is.
 fn item_of(run: u64) -> u32 {
-    (run >> 8) as u32
+    (run >> 2) as u32 & MAX_ITEMS
+}
+
+/// Where the items of a `run` word end; likewise.
+fn end_of(run: u64) -> u32 {
+    (run >> 33) as u32
 }
 
 #[cfg(all(test, loom))]
@@ -427,7 +508,7 @@ mod models {
     fn loom_of_begin_and_recall_exactly_one_wins_and_the_other_sees_it() {
         loom::model(|| {
             let page = Arc::new(Page::new());
-            page.send(7);
+            page.send(7, 3);
             let worker = {
                 let page = Arc::clone(&page);
                 thread::spawn(move || {
@@ -467,14 +548,14 @@ mod models {
                 thread::spawn(move || {
                     let begun = page.begin(1, 99);
                     if begun {
-                        assert!(page.advance(1, 0, 101));
+                        assert_eq!(page.advance(1, 0, 101), Advance::On);
                         page.note_resident(1, 7);
                         assert!(page.end(1, 1, 5));
                     }
                     begun
                 })
             };
-            page.send(1);
+            page.send(1, 3);
             if worker.join().unwrap() {
                 assert_eq!(
                     page.judge(1),
@@ -494,7 +575,7 @@ mod models {
     fn loom_of_end_and_condemn_exactly_one_wins_and_the_other_sees_it() {
         loom::model(|| {
             let page = Arc::new(Page::new());
-            page.send(7);
+            page.send(7, 3);
             assert!(page.begin(7, 99));
             let worker = {
                 let page = Arc::clone(&page);
@@ -516,13 +597,13 @@ mod models {
     fn loom_nothing_begins_behind_an_item_that_was_condemned() {
         loom::model(|| {
             let page = Arc::new(Page::new());
-            page.send(7);
+            page.send(7, 3);
             assert!(page.begin(7, 99));
             let worker = {
                 let page = Arc::clone(&page);
                 thread::spawn(move || {
                     (0..2)
-                        .take_while(|item| page.advance(7, *item, 100))
+                        .take_while(|item| page.advance(7, *item, 100) == Advance::On)
                         .count()
                 })
             };
@@ -545,6 +626,66 @@ mod models {
     }
 
     #[test]
+    fn loom_of_advance_and_cut_exactly_one_has_each_item() {
+        loom::model(|| {
+            let page = Arc::new(Page::new());
+            page.send(7, 3);
+            assert!(page.begin(7, 99));
+            let worker = {
+                let page = Arc::clone(&page);
+                thread::spawn(move || {
+                    let mut item = 0;
+                    while page.advance(7, item, 100) == Advance::On {
+                        item += 1;
+                    }
+                    assert!(page.end(7, item, 5), "a cut ends nobody");
+                    item + 1
+                })
+            };
+            // Twice: what has been taken is not taken again.
+            let first = page.cut(7, 0, 3, |waiting| waiting / 2);
+            let end = first.unwrap_or(3);
+            let second = page.cut(7, 0, end, |_| 0);
+            let end = second.unwrap_or(end);
+            let begun = worker.join().unwrap();
+            assert_eq!(begun, end, "it runs those, and no other");
+            assert_eq!(page.progress(7), Progress::Ended);
+        });
+    }
+
+    #[test]
+    fn loom_a_cut_chunk_is_condemned_like_any_other() {
+        loom::model(|| {
+            let page = Arc::new(Page::new());
+            page.send(7, 3);
+            assert!(page.begin(7, 99));
+            let worker = {
+                let page = Arc::clone(&page);
+                thread::spawn(move || {
+                    let mut item = 0;
+                    let stays = loop {
+                        match page.advance(7, item, 100) {
+                            Advance::On => item += 1,
+                            stays => break stays,
+                        }
+                    };
+                    (item, stays, page.end(7, item, 5))
+                })
+            };
+            let end = page.cut(7, 0, 3, |_| 0).unwrap_or(3);
+            let is_condemned = page.condemn(7, Some(1));
+            let (item, stays, may_go_on) = worker.join().unwrap();
+            assert!(item < end);
+            assert_eq!(may_go_on, !is_condemned);
+            if is_condemned {
+                assert_eq!(page.progress(7), Progress::Condemned { item: 1 });
+            } else {
+                assert_eq!((item + 1, stays), (end, Advance::Over));
+            }
+        });
+    }
+
+    #[test]
     fn loom_a_slot_is_used_again_once_its_task_is_passed() {
         loom::model(|| {
             const NEXT: u32 = 1 + SLOTS as u32;
@@ -552,7 +693,7 @@ mod models {
             // Stands for the pipes: what the worker has passed, what the driver has sent.
             let passed = Arc::new(AtomicU32::new(0));
             let sent = Arc::new(AtomicU32::new(1));
-            page.send(1);
+            page.send(1, 3);
             let worker = {
                 let (page, passed, sent) =
                     (Arc::clone(&page), Arc::clone(&passed), Arc::clone(&sent));
@@ -563,13 +704,13 @@ mod models {
                     if sent.load(Ordering::Acquire) == NEXT {
                         assert!(!page.is_cancel_asked(NEXT));
                         assert!(page.begin(NEXT, 20));
-                        assert!(page.advance(NEXT, 0, 21));
+                        assert_eq!(page.advance(NEXT, 0, 21), Advance::On);
                     }
                 })
             };
             if passed.load(Ordering::Acquire) == 1 {
                 assert_eq!(page.elapsed_ns(1), 100);
-                page.send(NEXT);
+                page.send(NEXT, 3);
                 sent.store(NEXT, Ordering::Release);
                 // A late look at the earlier task takes nothing of the later one for its own.
                 assert_eq!(page.judge(1), Judgement::Garbage);
@@ -602,7 +743,7 @@ mod tests {
     #[test]
     fn a_task_goes_from_sent_to_begun_to_its_end() {
         let page = Page::new();
-        page.send(3);
+        page.send(3, 3);
         assert_eq!(page.judge(3), Judgement::NotBegun);
         assert!(!page.is_begun(3));
         assert!(page.begin(3, 1000));
@@ -614,7 +755,7 @@ mod tests {
                 started_ns: 1000
             }
         );
-        assert!(page.advance(3, 0, 2000));
+        assert_eq!(page.advance(3, 0, 2000), Advance::On);
         assert_eq!(page.item(3), 1);
         let second = Judgement::Begun {
             item: 1,
@@ -631,7 +772,7 @@ mod tests {
     #[test]
     fn a_recalled_task_does_not_begin() {
         let page = Page::new();
-        page.send(3);
+        page.send(3, 3);
         assert!(page.recall(3));
         assert!(!page.begin(3, 1000));
         assert_eq!(page.judge(3), Judgement::NotBegun);
@@ -641,12 +782,12 @@ mod tests {
     #[test]
     fn a_condemned_item_is_the_last() {
         let page = Page::new();
-        page.send(3);
+        page.send(3, 3);
         assert!(!page.condemn(3, None), "it has not begun");
-        assert!(page.begin(3, 1000) && page.advance(3, 0, 2000));
+        assert!(page.begin(3, 1000) && page.advance(3, 0, 2000) == Advance::On);
         assert!(!page.condemn(3, Some(0)) && !page.condemn(3, Some(2)));
         assert!(page.condemn(3, Some(1)) && page.condemn(3, Some(1)) && page.condemn(3, None));
-        assert!(!page.advance(3, 1, 3000));
+        assert_eq!(page.advance(3, 1, 3000), Advance::Condemned);
         let condemned = Judgement::Begun {
             item: 1,
             started_ns: 2000,
@@ -659,16 +800,55 @@ mod tests {
     #[test]
     fn what_has_ended_is_not_condemned() {
         let page = Page::new();
-        page.send(3);
+        page.send(3, 3);
         assert!(page.begin(3, 1000) && page.end(3, 0, 50));
         assert!(!page.condemn(3, Some(0)) && !page.condemn(3, None));
         assert_eq!(page.progress(3), Progress::Ended);
     }
 
     #[test]
+    fn what_is_cut_off_does_not_begin() {
+        let page = Page::new();
+        page.send(3, 10);
+        assert_eq!(page.cut(3, 0, 10, |_| 0), None, "it has not begun");
+        assert!(page.begin(3, 1000) && page.advance(3, 0, 2000) == Advance::On);
+        assert_eq!(page.cut(3, 0, 9, |_| 0), None, "the driver sent ten");
+        assert_eq!(
+            page.cut(3, 3, 10, |_| 0),
+            None,
+            "three cannot have been answered"
+        );
+        assert_eq!(page.cut(3, 2, 10, |waiting| waiting), None, "all is kept");
+        assert_eq!(page.cut(3, 2, 10, |waiting| waiting / 4), Some(4));
+        assert_eq!(page.cut(3, 2, 4, |_| 1), Some(3));
+        assert_eq!(page.advance(3, 1, 3000), Advance::On);
+        assert_eq!(page.cut(3, 2, 3, |_| 0), None, "nothing is left");
+        assert_eq!(page.advance(3, 2, 4000), Advance::Over);
+        let last = Progress::Running {
+            item: 2,
+            started_ns: 3000,
+        };
+        assert_eq!(page.progress(3), last);
+        assert!(page.end(3, 2, 50));
+        assert_eq!(
+            (page.progress(3), page.cut(3, 3, 3, |_| 0)),
+            (Progress::Ended, None)
+        );
+    }
+
+    #[test]
+    fn a_condemned_chunk_is_not_cut() {
+        let page = Page::new();
+        page.send(3, 10);
+        assert!(page.begin(3, 1000) && page.condemn(3, Some(0)));
+        assert_eq!(page.cut(3, 0, 10, |_| 0), None);
+        assert_eq!(page.advance(3, 0, 2000), Advance::Condemned);
+    }
+
+    #[test]
     fn one_item_is_asked_to_stop_and_not_its_neighbours() {
         let page = Page::new();
-        page.send(3);
+        page.send(3, 3);
         page.ask_stop(3, 7);
         let asked = [6, 7, 8].map(|item| page.is_stop_asked(3, item));
         assert_eq!(
@@ -677,14 +857,14 @@ mod tests {
         );
         page.ask_cancel(3);
         assert!(page.is_stop_asked(3, 6) && page.is_cancel_asked(3));
-        page.send(67);
+        page.send(67, 3);
         assert!(!page.is_stop_asked(67, 7) && !page.is_cancel_asked(67));
     }
 
     #[test]
     fn a_task_does_not_begin_twice() {
         let page = Page::new();
-        page.send(3);
+        page.send(3, 3);
         assert!(page.begin(3, 1000));
         assert!(!page.begin(3, 2000));
         assert_eq!(
@@ -699,7 +879,7 @@ mod tests {
     #[test]
     fn nothing_is_begun_or_cancelled_on_a_fresh_page() {
         let page = Page::new();
-        page.send(1);
+        page.send(1, 3);
         for seq in [0, 64, 128] {
             assert!(!page.begin(seq, 1) && !page.recall(seq) && !page.is_begun(seq));
             assert_eq!(page.judge(seq), Judgement::Garbage);
@@ -710,12 +890,12 @@ mod tests {
     fn cancel_is_asked_of_one_task_only() {
         let page = Page::new();
         for seq in [0, u32::MAX - 63] {
-            page.send(seq);
+            page.send(seq, 3);
             assert!(!page.is_cancel_asked(seq));
             page.ask_cancel(seq);
             assert!(page.is_cancel_asked(seq));
             assert!(!page.is_cancel_asked(seq.wrapping_add(64)));
-            page.send(seq.wrapping_add(64));
+            page.send(seq.wrapping_add(64), 3);
             assert!(!page.is_cancel_asked(seq.wrapping_add(64)));
         }
     }
@@ -724,13 +904,13 @@ mod tests {
     fn the_next_user_of_a_slot_finds_nothing_of_the_last() {
         let page = Page::new();
         let last = u32::MAX;
-        page.send(last);
+        page.send(last, 3);
         assert!(page.begin(last, 7));
-        assert!(page.advance(last, 0, 7));
+        assert_eq!(page.advance(last, 0, 7), Advance::On);
         page.note_resident(last, 7);
         assert!(page.end(last, 1, 7) && !page.condemn(last, None));
         let next = last.wrapping_add(64);
-        page.send(next);
+        page.send(next, 3);
         assert_eq!((page.elapsed_ns(next), page.elapsed_ns(last)), (0, 0));
         assert_eq!(page.resident_kib(next), 0);
         assert_eq!(page.judge(last), Judgement::Garbage);
@@ -749,7 +929,7 @@ mod tests {
         let page = Page::new();
         let first = u32::MAX - 20;
         let all = || (0..64).map(move |n| first.wrapping_add(n));
-        all().for_each(|seq| page.send(seq));
+        all().for_each(|seq| page.send(seq, 3));
         for (n, seq) in all().enumerate() {
             assert!(if n % 2 == 0 {
                 page.begin(seq, n as u64)
@@ -765,7 +945,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_page_that_was_written_over_is_judged_without_a_panic(
-            seq: u32, state: u64, cancel: u32, run: u64, times: [u64; 2]
+            seq: u32, state: u64, cancel: u32, run: u64, times: [u64; 2], answered: u32, any_end: u32, ends_right: bool
         ) {
             let page = Page::new();
             let slot = page.slot(seq);
@@ -774,11 +954,14 @@ mod tests {
             slot.run.store(run, Ordering::Relaxed);
             slot.started_ns.store(times[0], Ordering::Relaxed);
             slot.elapsed_ns.store(times[1], Ordering::Relaxed);
+            let end = if ends_right { end_of(run) } else { any_end };
             let known = (SENT..=RECALLED).any(|known| state == word(seq, known));
-            let runs = run & STATE <= TOO_LATE;
+            let runs = item_of(run) < end_of(run);
             let begun = state == word(seq, BEGUN);
             prop_assert_eq!(page.judge(seq) == Judgement::Garbage, !known || (begun && !runs));
-            page.condemn(seq, Some(run as u32));
+            let cut = page.cut(seq, answered, end, |waiting| waiting / 2);
+            prop_assert!(cut.is_none_or(|cut| cut < end && cut >= answered && cut > 0));
+            page.condemn(seq, Some(item_of(run)));
             page.condemn(seq, None);
             prop_assert_eq!(page.recall(seq), state == word(seq, SENT));
             page.elapsed_ns(seq);

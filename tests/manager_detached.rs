@@ -112,6 +112,11 @@ fn ends_an_owner(is_detached: bool, end: &str, looks: &str) {
     let mut command = program("owns");
     command.arg(is_detached.to_string()).arg(end);
     command.stdin(Stdio::piped());
+    let (directory, place, key) = place();
+    if !is_detached {
+        command.env(ADDRESS, place.to_string());
+        command.env(KEY, key.to_hex());
+    }
     let (mut owner, told) = if end == "terminal" {
         let terminal = Terminal::new();
         let owner = command.arg(terminal.path()).spawn().expect("the owner");
@@ -137,6 +142,9 @@ fn ends_an_owner(is_detached: bool, end: &str, looks: &str) {
         assert!(end_of_server.is_none() || is_killed, "{end_of_server:?}");
         assert_eq!(state_of(pid), None);
         assert!(is_lost(Manager::connect(&address, &key)));
+        assert_eq!(address, place);
+        // Neither the socket nor its lock is left.
+        assert!(is_empty(directory.path()));
         return;
     }
     assert_eq!(support::parent_of(pid), Some(std::process::id()));

@@ -31,6 +31,7 @@ use crate::wire::{self, Handles, handles};
 /// * It is lazy: nothing is submitted until the first result is asked for; then
 ///   [`buffersize`](Self::buffersize) tasks are kept submitted ahead of the results taken, so that
 ///   an endless input is fine.
+/// * Many items of a short function are one task in a process pool: see [`chunktime`](Self::chunktime).
 /// * One `Result` for each item, in the order of the items (or as they end: [`unordered`](Self::unordered)).
 ///   It goes on after an error.
 /// * Dropping it cancels what has not begun.
@@ -182,9 +183,13 @@ impl<A, E> TryInput for Result<A, E> {
 
 macro_rules! options {
     () => {
-        /// How many items one task takes: they go to a worker together and run one after another.
-        /// Default: 1. More saves pipe round trips for short functions; what has
-        /// ended comes back after a millisecond or so all the same, whatever the item after it does.
+        /// How many items one task takes: they go to a worker together and run one after another. Default: as many as take about a
+        /// millisecond, see [`chunktime`](Self::chunktime). More save pipe round trips for short functions; what has ended comes back
+        /// after a millisecond or so all the same, whatever the item after it does.
+        ///
+        /// If a task takes longer than a millisecond, and another worker has nothing to do, that gets a share of the items that have not
+        /// begun; or all of them, if the one that runs takes so long by itself. So an item that takes long, or for ever,
+        /// holds up none of those behind it while a worker is idle. With 1, each item is a task from the beginning.
         ///
         /// When the worker dies, the item that ran fails with [`TaskError::WorkerLost`], and no other: what had ended before it
         /// is kept where it outlives the worker, and those after it run elsewhere.
@@ -211,14 +216,12 @@ macro_rules! options {
         }
 
         /// How long the items of one task are to take together: there are as many as that, by how long the function has taken
-        /// so far, in place of a [`chunksize`](Self::chunksize). A millisecond is good for short functions. Zero is refused.
+        /// so far, unless a [`chunksize`](Self::chunksize) is chosen. Default: a millisecond. Zero is refused.
         ///
         /// It begins with one item, and has up to four times as many each time; fewer near the end of an input whose length is
-        /// known, so that no worker is left with the last of it; and always one where single tasks are counted or limited: in a
+        /// known, and no more than the input gives within that time; and always one where single tasks are counted or limited: in a
         /// pool that captures output or has [`max_tasks_per_child`](crate::ProcessPoolExecutorBuilder::max_tasks_per_child),
         /// with time limits or retries, with a chosen [`buffersize`](Self::buffersize), and in executors without processes.
-        ///
-        /// An item that takes much longer than those before it holds up those behind it in the same task.
         ///
         /// ```standalone_crate
         /// use std::time::Duration;
@@ -233,7 +236,7 @@ macro_rules! options {
         /// fn main() -> Result<(), Box<dyn std::error::Error>> {
         ///     procession::init();
         ///     let pool = ProcessPoolExecutor::builder().max_workers(2).build()?;
-        ///     let doubled = pool.map(double, 0..100_000).chunktime(Duration::from_millis(1));
+        ///     let doubled = pool.map(double, 0..100_000).chunktime(Duration::from_millis(10));
         ///     assert_eq!(doubled.sum::<Result<u64, _>>()?, 99_999 * 100_000);
         ///     Ok(())
         /// }
@@ -243,8 +246,8 @@ macro_rules! options {
             self
         }
 
-        /// How many tasks (chunks) are submitted ahead of the results taken. Default: 64 for each
-        /// worker. This bounds the inputs pulled, and the results kept.
+        /// How many tasks (chunks) are submitted ahead of the results taken: the inputs pulled, and the results kept, are bounded. Without a
+        /// [`chunksize`](Self::chunksize) each item is a task then. Default: 64 items for each worker, or 4 chunks if that is more.
         ///
         /// Zero is refused, as for [`chunksize`](Self::chunksize).
         ///

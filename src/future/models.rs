@@ -195,7 +195,7 @@ fn loom_a_task_that_ends_and_is_killed_has_one_outcome_and_the_killer_knows_whic
         let weak: Weak<dyn Host> = Arc::downgrade(&host) as Weak<dyn Host>;
         let future = RawFuture::pending(TaskId(0), Some(HostRef::new(weak)));
         assert!(host.future.set(future.clone()).is_ok());
-        host.page.send(Running::SEQ);
+        host.page.send(Running::SEQ, 1);
         assert!(host.page.begin(Running::SEQ, 1));
         let worker = {
             let host = Arc::clone(&host);

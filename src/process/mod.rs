@@ -160,6 +160,11 @@ impl<R> Process<R> {
         self.shared.let_go()
     }
 
+    /// Has this done by whoever reaps it, if this process kills it: what it cannot do itself then. It must not block.
+    pub(crate) fn after_kill(&self, run: impl FnOnce() + Send + 'static) {
+        self.shared.after_kill(Box::new(run));
+    }
+
     /// What it is called.
     pub fn name(&self) -> &str {
         &self.shared.name

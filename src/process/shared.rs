@@ -42,11 +42,17 @@ pub(super) struct Shared {
     page: Option<SharedPage>,
     /// Whether it goes on when this process has ended.
     is_let_go: AtomicBool,
+    /// Whether this process has ended it.
+    is_killed: AtomicBool,
+    /// What is to be done once it has been killed.
+    after_kill: Mutex<Option<AfterKill>>,
     ended: OnceLock<Ended>,
     /// Whoever has it finds out how it ended.
     ending: Mutex<()>,
     pub(super) waiters: Waiters,
 }
+
+type AfterKill = Box<dyn FnOnce() + Send>;
 
 /// How a process has ended, and what it left.
 pub(super) struct Ended {
@@ -83,6 +89,8 @@ impl Shared {
             result: Mutex::new(Some(result)),
             page,
             is_let_go: AtomicBool::new(false),
+            is_killed: AtomicBool::new(false),
+            after_kill: Mutex::new(None),
             ended: OnceLock::new(),
             ending: Mutex::new(()),
             waiters: Waiters::default(),
@@ -131,6 +139,11 @@ impl Shared {
                 let outcome = self.outcome(reaped.end);
                 self.control.throw_rest_away();
                 let end = reaped.end;
+                if self.is_killed.load(Ordering::Relaxed)
+                    && let Some(after_kill) = lock(&self.after_kill).take()
+                {
+                    after_kill();
+                }
                 // Alone with the lock.
                 let _ = self.ended.set(Ended { end, outcome });
             }
@@ -171,8 +184,14 @@ impl Shared {
 
     pub(super) fn kill(&self) {
         if !self.is_elsewhere() {
+            self.is_killed.store(true, Ordering::Relaxed);
             self.child.kill_group();
         }
+    }
+
+    /// Has this done by whoever reaps it, if it was killed by this process: what it could not do itself any more. It must not block.
+    pub(super) fn after_kill(&self, run: AfterKill) {
+        *lock(&self.after_kill) = Some(run);
     }
 
     /// Takes a waker, in the place of an earlier one; false if the process has ended.

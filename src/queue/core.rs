@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::error::Fault;
 use super::ring::{FRAME, Ring, Rings, Size};
-use super::side::{self, Cursor, Inside, OWN, Side};
+use super::side::{self, Cursor, Inside, OWN, SELDOM, Side};
 use crate::sys::{Arena, Deadline, LockedMapping, MutexError};
 use crate::wire::Handle;
 
@@ -21,13 +21,13 @@ const GETTERS: usize = 1;
 const LOCKS: usize = 2;
 
 // Those who put.
-/// The size of the ring. Changed only with both locks held.
-const RING: usize = OWN;
 /// How far those who get were when somebody looked last: the cursor of the other side is in another cache line, which changes all the time.
-const SEEN_COUNT: usize = OWN + 1;
-const SEEN_PLACE: usize = OWN + 2;
+const SEEN_COUNT: usize = OWN;
+const SEEN_PLACE: usize = OWN + 1;
+/// The size of the ring. Changed only with both locks held.
+const RING: usize = SELDOM;
 /// Whether nothing more comes. Changed only with both locks held.
-const CLOSED: usize = OWN + 3;
+const CLOSED: usize = SELDOM + 1;
 
 // Those who get.
 /// How far those who put were when somebody looked last.
@@ -42,7 +42,7 @@ const CAPACITY_AT: usize = 16;
 const MAX_BYTES_AT: usize = 24;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"prcqueue");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 // Bytes in the page of those who get: on what those sleep who join.
 const JOIN_SEQUENCE_AT: usize = 0;

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use super::core::{Config, Core};
 use super::ring::framed;
-use super::side::{OWN, OWN_WORDS};
+use super::side::SELDOM;
 use super::transfer::{Buffer, Tried};
 use crate::sys::Deadline;
 
 /// Of one input: so that each is soon done.
 const MAX_STEPS: usize = 100;
+
+/// How many words a side has, with those that hardly ever change.
+const WORDS: usize = SELDOM + 2;
 
 /// How many words of a side's page there are for other things.
 const PAGE_WORDS: usize = 8;
@@ -63,7 +66,7 @@ pub(crate) fn fuzz(data: &[u8]) {
             0 => put(&core, &mut plain, input.two()),
             1 => get(&core, &mut plain, &mut buffer),
             2 => {
-                let (side, word) = (input.byte(), input.byte() % (OWN + OWN_WORDS));
+                let (side, word) = (input.byte(), input.byte() % WORDS);
                 let side = [&core.putters, &core.getters][side % 2];
                 side.word(word).store(input.word(), Ordering::Relaxed);
                 plain = None;

@@ -56,11 +56,16 @@
 //! of his own side, and while there is something to get nobody sleeps, so nobody is woken. Besides them, one thread of each process may sleep there,
 //! on behalf of those who await.
 //!
+//! What a side reads of the other one for each item, the size of the ring and whether the queue is closed, is in a cache line that hardly
+//! ever changes: not in that of the count, which the other side would have to get back before it goes on.
+//!
 //! That somebody sleeps is noted in a word, under the same lock as the sequence is read, and crossed out by whoever wakes all who sleep. If it is
 //! wrong after a kill, it says that somebody sleeps where nobody does: that costs one system call.
 //!
 //! A process that is stopped in between, with the lock of a side, holds up that side until it goes on or is killed. Those who wait with a
-//! time limit give up then, after a last try.
+//! time limit give up then, after a last try. One that is stopped when it has just let the lock go, and has not yet woken those who wait for it
+//! (the C library's `unlock` is a store, and then a system call), would leave them asleep beside a free lock: who waits for a *lock*, which is
+//! held for moments, therefore looks again after 5 ms, and then after twice as long each time, up to a second. (When it is killed there, the kernel wakes them.)
 //!
 //! # The ring
 //!
@@ -68,6 +73,9 @@
 //! only tried), copy all that there is into a ring of twice the size or more, and commit to that by one store. Each size has its own place in a file
 //! that is sealed at its full length: it takes no memory where nothing has been written, nobody has to learn that it has grown, and it cannot shrink. Who finds a large ring empty goes back to a
 //! small one, and gives the memory back.
+//!
+//! Large items are written into a large ring past the caches of the processor: see `ring`. They are in memory before the count says so, as
+//! all others are: the copy ends with a fence.
 //!
 //! An item is copied with the lock of its side held. While one of hundreds of megabytes is, others of that side wait, and those of the other
 //! side go on. (To copy without the lock one would have to reserve, and somebody would have to notice that a reservation's owner has died; the kernel

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::time::Duration;
 
 use crate::sys::{Arena, Deadline, Held, LockedMapping, MutexError, futex_wait, futex_wake_all};
 
@@ -15,6 +16,12 @@ const PLACES: usize = 1;
 pub(super) const OWN: usize = 3;
 /// How many words that is.
 pub(super) const OWN_WORDS: usize = 4;
+/// From here on: words that hardly ever change, and that the other side reads for each item.
+pub(super) const SELDOM: usize = OWN + OWN_WORDS;
+
+/// After how long who waits for the lock looks again; then after twice as long each time, up to the other.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// How often a cursor is read anew that changes while it is read.
 const TRIES: usize = 64;
@@ -43,7 +50,25 @@ impl Side {
 
     #[inline]
     pub(super) fn enter(&self, deadline: Deadline) -> Result<Inside<'_>, MutexError> {
-        self.lock.lock(deadline)
+        match self.lock.try_lock() {
+            Err(MutexError::TimedOut) => self.wait_to_enter(deadline),
+            entered => entered,
+        }
+    }
+
+    /// Somebody has the lock. One who lets it go, and is stopped before he wakes those who wait for it, leaves them asleep beside a lock that is
+    /// free; so they look again from time to time.
+    #[cold]
+    fn wait_to_enter(&self, deadline: Deadline) -> Result<Inside<'_>, MutexError> {
+        let mut look = FIRST_LOOK;
+        loop {
+            match self.lock.lock(deadline.min(Deadline::after(look))) {
+                Err(MutexError::TimedOut) if !deadline.has_passed() => {
+                    look = (look * 2).min(LAST_LOOK);
+                }
+                entered => return entered,
+            }
+        }
     }
 
     pub(super) fn try_enter(&self) -> Result<Inside<'_>, MutexError> {
@@ -57,7 +82,11 @@ impl Side {
 
     #[inline]
     pub(super) fn word(&self, number: usize) -> &AtomicU64 {
-        &self.words()[number]
+        let header = self.lock.header();
+        match number.checked_sub(SELDOM) {
+            None => &header.words[number],
+            Some(number) => &header.seldom[number],
+        }
     }
 
     /// How many items have gone through. What was done for them before is seen.
@@ -130,11 +159,6 @@ impl Side {
     #[inline]
     fn place_at(&self, count: u64) -> &AtomicU64 {
         self.word(PLACES + (count & 1) as usize)
-    }
-
-    #[inline]
-    fn words(&self) -> &[AtomicU64; OWN + OWN_WORDS] {
-        &self.lock.header().words
     }
 }
 

@@ -51,14 +51,18 @@ impl<J> Scheduler<J> {
         self.recount();
     }
 
-    /// Cancels what is queued and what can be recalled.
+    /// Cancels what is queued and what can be recalled, and what of chunks has not begun.
     fn cancel_pending(&mut self, turn: &mut Turn<'_, J>) {
         for task in self.pending_in_order() {
             let is_cancelled = match self.tasks.get(&task).and_then(|entry| entry.sent) {
                 None => true,
-                Some((worker, seq)) => self
-                    .find(worker)
-                    .is_some_and(|at| self.recall(at, seq, turn)),
+                Some((worker, seq)) => self.find(worker).is_some_and(|at| {
+                    let is_recalled = self.recall(at, seq, turn);
+                    if !is_recalled {
+                        self.end_rest(at, seq, turn);
+                    }
+                    is_recalled
+                }),
             };
             if is_cancelled {
                 self.complete(task, End::Cancelled, turn.out);
@@ -84,6 +88,8 @@ impl<J> Scheduler<J> {
         self.idle.clear();
         self.loads_ns.fill(u32::MAX);
         self.prefetched = 0;
+        self.chunks = 0;
+        self.dividing.clear();
         for worker in &mut self.workers {
             worker.clear();
             worker.is_abandoned = true;

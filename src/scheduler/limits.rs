@@ -90,6 +90,7 @@ impl<J> Scheduler<J> {
                     }
                 }
                 Timer::Stuck => self.grow_for_stuck(turn),
+                Timer::Divide => self.look_at_chunks(turn),
                 Timer::Idle => self.retire_idle(turn),
                 Timer::Start => {
                     self.supervision.pause_is_over();

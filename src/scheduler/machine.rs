@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 
+use super::dividing::Dividing;
 use super::estimate::Estimates;
 use super::queue::Queue;
 use super::staff::Supervision;
@@ -35,6 +36,9 @@ pub(crate) struct Scheduler<J> {
     pub(super) staff: usize,
     /// How many tasks were sent to workers and wait behind a head.
     pub(super) prefetched: usize,
+    /// How many of the tasks that were sent to workers are chunks.
+    pub(super) chunks: usize,
+    pub(super) dividing: Dividing,
     pub(super) estimates: Estimates,
     /// When stuck workers were last looked for.
     pub(super) unstuck_ns: u64,
@@ -44,7 +48,7 @@ pub(crate) struct Scheduler<J> {
     pub(super) is_broken: bool,
     /// The sequence number of each worker's first frame.
     pub(super) first_seq: u32,
-    next_task: u64,
+    pub(super) next_task: u64,
     pub(super) next_worker: u32,
 }
 
@@ -70,6 +74,8 @@ impl<J> Scheduler<J> {
             idle: Vec::new(),
             staff: 0,
             prefetched: 0,
+            chunks: 0,
+            dividing: Dividing::default(),
             estimates: Estimates::default(),
             unstuck_ns: 0,
             timers: Timers::default(),
@@ -157,7 +163,9 @@ impl<J> Scheduler<J> {
         let Some(at) = self.find_serving(worker)? else {
             return Ok(());
         };
+        let chunks = self.workers[at].chunks();
         let task = self.workers[at].finish(seq, turn.now)?;
+        self.chunks -= chunks - self.workers[at].chunks();
         // One less: what was behind the head has become the head.
         self.prefetched -= usize::from(self.workers[at].open() > 0);
         self.supervision.progress();
@@ -177,7 +185,10 @@ impl<J> Scheduler<J> {
             // Its worker may not be one that takes it.
             self.dispatch(turn);
             self.restaff(turn);
+            self.retire_free(turn.out);
         }
+        self.divide(turn);
+        self.watch_chunks(turn.now);
         Ok(())
     }
 
@@ -214,15 +225,18 @@ impl<J> Scheduler<J> {
         self.retire_free(turn.out);
     }
 
-    /// Ends a task that has not begun.
+    /// Ends a task that has not begun; of a chunk that has, what of it has not.
     pub(crate) fn cancel(&mut self, task: TaskId, turn: &mut Turn<'_, J>) -> Cancel {
         match self.end_unbegun(task, End::Cancelled, turn) {
             TakenBack::Taken => Cancel::Cancelled,
             TakenBack::Unknown => Cancel::Unknown,
-            TakenBack::Begun { at, seq } => Cancel::Running {
-                worker: self.workers[at].id,
-                seq,
-            },
+            TakenBack::Begun { at, seq } => {
+                self.end_rest(at, seq, turn);
+                Cancel::Running {
+                    worker: self.workers[at].id,
+                    seq,
+                }
+            }
         }
     }
 
@@ -356,6 +370,9 @@ impl<J> Scheduler<J> {
                 Some(again_ns) => self.timers.unset(again_ns, Timer::Again(task)),
                 None => drop(self.queue.remove(task, entry.terms.priority)),
             }
+        }
+        if let Some(chunk) = entry.part_of() {
+            self.dividing.forget(chunk, task);
         }
         let job = entry.job;
         out.push(Action::Complete { task, job, end });

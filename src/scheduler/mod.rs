@@ -20,6 +20,9 @@
 //! Whether a sent task has begun is known to the status page alone, so the scheduler asks it
 //! ([`Pages`]) whenever it wants a task back, and a lost answer means that it runs.
 //!
+//! A chunk is a task of many items. What of it has not begun can be taken back when it has (`dividing.rs`): it is then a
+//! task of its own, or several.
+//!
 //! # A worker
 //!
 //! ```text
@@ -49,12 +52,14 @@
 //!
 //! * An active worker is idle while a task is queued.
 //! * An active worker is idle while a task that can still be recalled waits behind another's head.
+//! * An active worker is idle for long while items wait in another's chunk: as long as some wait, it is looked again, after [`STUCK_NS`] at first.
 //! * A worker has more than [`WINDOW`] frames whose slot on the status page is not free again.
 //! * More than `max_workers` workers have been given tasks that they have not ended.
 //! * A pool that is broken, or shut down with [`Shutdown::Kill`], has a task left.
 //!
 //! The world in `world/` plays workers against the machine and checks all of it after each event.
 
+mod dividing;
 mod ending;
 mod estimate;
 mod limits;
@@ -78,6 +83,7 @@ mod world;
 use crate::error::TaskId;
 use crate::page::Progress;
 
+pub(crate) use dividing::{Divided, Division};
 pub(crate) use machine::Scheduler;
 pub(crate) use permits::{Asked, Permits, Waiter};
 pub(crate) use policy::{Grace, Policy, Recycling, Terms};
@@ -95,6 +101,9 @@ pub(crate) const PREFETCH_NS: u64 = 100_000;
 /// A worker that has been on its head for longer than this gets nothing more, and what waits
 /// behind the head goes to others that have room.
 pub(crate) const STUCK_NS: u64 = 1_000_000;
+
+/// For how long nobody looks again for chunks to divide, at most, when there was nothing to be taken from them.
+pub(crate) const LONGEST_LOOK_NS: u64 = 128_000_000;
 
 /// How long a task may take to begin that is a worker's next, and the result of one that has ended to come, or to come on,
 /// while the task has a time limit: a worker that takes longer is held to be stopped.
@@ -305,6 +314,16 @@ pub(crate) trait Pages<J> {
     /// Sees to it that the worker begins nothing after this task (after this item of it). False says that
     /// the task (that item) has ended.
     fn condemn(&mut self, worker: WorkerId, seq: u32, item: Option<u32>) -> bool;
+
+    /// Takes back what has not begun of a chunk that has, and makes chunks of it: see [`Division`]. `None` says that nothing was to be
+    /// taken.
+    fn divide(
+        &mut self,
+        worker: WorkerId,
+        seq: u32,
+        job: &mut J,
+        division: Division,
+    ) -> Option<Divided<J>>;
 
     /// Says how far a task had come whose worker has gone. Asked once for each that was sent and
     /// neither ended nor recalled, oldest first, within [`Scheduler::worker_gone`] only. The cause

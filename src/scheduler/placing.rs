@@ -50,6 +50,7 @@ impl<J> Scheduler<J> {
             task,
         });
         self.loads_ns[at] = worker.prefetch_load_ns();
+        self.chunks += usize::from(terms.more_items > 0);
         let is_last = worker.budget() == Some(0) && !worker.is_replaced;
         if worker.open() > 1 {
             self.prefetched += 1;
@@ -60,6 +61,9 @@ impl<J> Scheduler<J> {
         }
         if is_last {
             self.replace(at, turn);
+        }
+        if terms.more_items > 0 {
+            self.watch_chunks(turn.now);
         }
     }
 
@@ -108,6 +112,7 @@ impl<J> Scheduler<J> {
             worker.idle_ns = now;
             self.idle.push(worker.id);
             self.watch_idle(now);
+            self.watch_chunks(now);
         }
     }
 
@@ -142,7 +147,9 @@ impl<J> Scheduler<J> {
         let is_won = !is_fresh && turn.pages.recall(worker.id, seq);
         if is_won {
             self.prefetched -= usize::from(worker.open() > 1);
+            let chunks = worker.chunks();
             worker.recalled(seq);
+            self.chunks -= chunks - worker.chunks();
             self.loads_ns[at] = worker.prefetch_load_ns();
         } else {
             worker.recall_lost(seq);

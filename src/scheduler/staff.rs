@@ -130,6 +130,7 @@ impl<J> Scheduler<J> {
     /// something is queued are missing.
     pub(super) fn restaff(&mut self, turn: &mut Turn<'_, J>) {
         self.watch_stuck(turn.now);
+        self.watch_chunks(turn.now);
         let missing = match self.state() {
             State::Open if self.staff >= self.policy.max_workers => 0,
             State::Open => {
@@ -165,6 +166,7 @@ impl<J> Scheduler<J> {
         let gone = self.workers.remove(at);
         self.loads_ns.remove(at);
         self.prefetched -= gone.open().saturating_sub(1);
+        self.chunks -= gone.chunks();
         self.recount();
         Some(gone)
     }

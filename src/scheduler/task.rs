@@ -4,6 +4,7 @@ use std::hash::Hasher;
 use std::num::NonZeroU64;
 
 use super::{Terms, WorkerId};
+use crate::error::TaskId;
 
 /// A pending task. There may be a million of them: what few have is elsewhere.
 pub(super) struct Task<J> {
@@ -23,12 +24,16 @@ pub(super) struct KeptTerms {
     more_items: u32,
     pub(super) priority: i32,
     is_alone: bool,
-    limits: Option<Box<TimeLimits>>,
+    rare: Option<Box<Rare>>,
 }
 
-struct TimeLimits {
+/// What few tasks have.
+#[derive(Default)]
+struct Rare {
     timeout_ns: Option<NonZeroU64>,
     deadline_ns: Option<NonZeroU64>,
+    /// The chunk that was submitted, of which this has been a part.
+    part_of: Option<TaskId>,
 }
 
 impl<J> Task<J> {
@@ -43,19 +48,33 @@ impl<J> Task<J> {
     }
 
     pub(super) fn terms(&self) -> Terms {
-        let limits = self.terms.limits.as_ref();
+        let rare = self.terms.rare.as_ref();
         Terms {
             function: self.terms.function,
             more_items: self.terms.more_items,
             priority: self.terms.priority,
             is_alone: self.terms.is_alone,
-            timeout_ns: limits.and_then(|limits| limits.timeout_ns),
-            deadline_ns: limits.and_then(|limits| limits.deadline_ns),
+            timeout_ns: rare.and_then(|rare| rare.timeout_ns),
+            deadline_ns: rare.and_then(|rare| rare.deadline_ns),
         }
     }
 
     pub(super) fn deadline_ns(&self) -> Option<NonZeroU64> {
-        self.terms.limits.as_ref()?.deadline_ns
+        self.terms.rare.as_ref()?.deadline_ns
+    }
+
+    /// The chunk that was submitted, of which this has been a part.
+    pub(super) fn part_of(&self) -> Option<TaskId> {
+        self.terms.rare.as_ref()?.part_of
+    }
+
+    pub(super) fn make_part_of(&mut self, chunk: TaskId) {
+        self.terms.rare.get_or_insert_default().part_of = Some(chunk);
+    }
+
+    /// It has so many items now.
+    pub(super) fn set_items(&mut self, items: u32) {
+        self.terms.more_items = items.saturating_sub(1);
     }
 }
 
@@ -68,10 +87,11 @@ impl KeptTerms {
             more_items: terms.more_items,
             priority: terms.priority,
             is_alone: terms.is_alone,
-            limits: has_limits.then(|| {
-                Box::new(TimeLimits {
+            rare: has_limits.then(|| {
+                Box::new(Rare {
                     timeout_ns,
                     deadline_ns,
+                    part_of: None,
                 })
             }),
         }

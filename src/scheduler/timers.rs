@@ -16,6 +16,8 @@ pub(super) enum Timer {
     Head(WorkerId),
     /// Something may wait behind a head that turns out long.
     Stuck,
+    /// A chunk may be to be divided.
+    Divide,
     /// A worker may have been idle for long enough.
     Idle,
     /// Workers may be started again.

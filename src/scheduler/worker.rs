@@ -30,6 +30,8 @@ pub(super) struct Sent {
     pub(super) estimate_ns: u64,
     /// How long it, or each of its items, may run.
     pub(super) timeout_ns: Option<NonZeroU64>,
+    /// It had many items when it was sent.
+    pub(super) is_chunk: bool,
     /// Taken back: the worker will skip it, and until it says so the slot is in use.
     is_recalled: bool,
 }
@@ -78,7 +80,9 @@ pub(super) struct Worker {
     first_seq: u32,
     /// How many of `frames` are not recalled.
     open: usize,
-    /// The sum of the estimates of those.
+    /// How many of those are chunks.
+    chunks: usize,
+    /// The sum of the estimates of those that are open.
     load_ns: u64,
     /// When it last finished a task, or was sent one while it had none.
     progress_ns: u64,
@@ -114,6 +118,7 @@ impl Worker {
             frames: VecDeque::with_capacity(WINDOW as usize),
             first_seq,
             open: 0,
+            chunks: 0,
             load_ns: 0,
             progress_ns: 0,
             begun_before: None,
@@ -163,6 +168,11 @@ impl Worker {
         self.open
     }
 
+    /// How many of them are chunks.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks
+    }
+
     /// The estimated time of all tasks it has.
     pub(super) fn load_ns(&self) -> u64 {
         self.load_ns
@@ -188,6 +198,11 @@ impl Worker {
         self.open > 0 && now.saturating_sub(self.progress_ns) > STUCK_NS
     }
 
+    /// When it will have been.
+    pub(super) fn is_stuck_from_ns(&self) -> u64 {
+        self.progress_ns.saturating_add(STUCK_NS + 1)
+    }
+
     /// Whether it may be sent a task of this estimate: it is idle, or the task may be prefetched.
     pub(super) fn takes(&self, estimate_ns: u64, now: u64) -> bool {
         let is_short = self.load_ns + estimate_ns <= PREFETCH_NS;
@@ -206,10 +221,12 @@ impl Worker {
             task,
             estimate_ns,
             timeout_ns: terms.timeout_ns,
+            is_chunk: terms.more_items > 0,
             is_recalled: false,
         });
         self.budget = self.budget.map(|left| left.saturating_sub(1));
         self.open += 1;
+        self.chunks += usize::from(terms.more_items > 0);
         self.load_ns += estimate_ns;
         seq
     }
@@ -243,8 +260,7 @@ impl Worker {
                 self.progress_ns = now;
                 self.finished = self.finished.saturating_add(1);
                 let index = seq.wrapping_sub(self.first_seq) as usize;
-                let estimate_ns = self.frames[index].estimate_ns;
-                self.drop_open(estimate_ns);
+                self.drop_open(self.frames[index]);
                 self.drop_frames(index + 1);
                 Ok(task)
             }
@@ -296,10 +312,20 @@ impl Worker {
             && !sent.is_recalled
         {
             sent.is_recalled = true;
-            let estimate_ns = sent.estimate_ns;
+            let sent = *sent;
             // What has not begun does not count.
             self.budget = self.budget.map(|left| left.saturating_add(1));
-            self.drop_open(estimate_ns);
+            self.drop_open(sent);
+        }
+    }
+
+    /// Items have been taken from its head, which is so much shorter by that.
+    pub(super) fn shorten(&mut self, seq: u32, estimate_ns: u64) {
+        let index = seq.wrapping_sub(self.first_seq) as usize;
+        if let Some(sent) = self.frames.get_mut(index) {
+            let estimate_ns = estimate_ns.min(sent.estimate_ns);
+            self.load_ns -= sent.estimate_ns - estimate_ns;
+            sent.estimate_ns = estimate_ns;
         }
     }
 
@@ -314,6 +340,7 @@ impl Worker {
     pub(super) fn clear(&mut self) {
         self.drop_frames(self.frames.len());
         self.open = 0;
+        self.chunks = 0;
         self.load_ns = 0;
     }
 
@@ -337,9 +364,10 @@ impl Worker {
         })
     }
 
-    fn drop_open(&mut self, estimate_ns: u64) {
+    fn drop_open(&mut self, sent: Sent) {
         self.open -= 1;
-        self.load_ns -= estimate_ns;
+        self.chunks -= usize::from(sent.is_chunk);
+        self.load_ns -= sent.estimate_ns;
     }
 
     #[expect(

@@ -25,6 +25,7 @@ mod limits;
 mod lock_file;
 mod mapping;
 mod named;
+mod own_file;
 mod packets;
 mod parcel;
 mod per_process;
@@ -59,6 +60,7 @@ pub(crate) use limits::{
 pub(crate) use lock_file::lock_file;
 pub(crate) use mapping::SharedPage;
 pub(crate) use named::{NamedFile, remove_abandoned, unlink_named};
+pub(crate) use own_file::{OwnFile, remove_own_files};
 pub(crate) use packets::{
     MAX_BESIDE, has_ended, is_gone, is_packet_socket, longest_packet, packet_pair, receive_packet,
     send_packet,
@@ -78,7 +80,7 @@ pub(crate) use segment::{Mapping, OutOfRange, SharedAtomic};
 pub(crate) use spawn::{Child, End, Environment, Program, Streams, can_be_handled, spawn};
 pub(crate) use streams::{
     Place, SocketName, accept, connect_to, connected_pair, end_socket, fill_randomly, let_block,
-    listen_at, own_user, receive, receive_to_end_of, send, user_of_peer,
+    listen_at, own_user, receive, receive_to_end_of, send, try_connect_to, user_of_peer,
 };
 #[cfg(feature = "network")]
-pub(crate) use streams::{connect_over, listen_on, tune_network};
+pub(crate) use streams::{begin_to_connect_over, error_of_socket, listen_on, tune_network};

@@ -88,6 +88,8 @@ const OWNER_DIED: u32 = 0x4000_0000;
 /// Words that every [`LockedMapping`] has besides its bytes: they start as zeros, and mean what its users say.
 #[repr(C, align(64))]
 pub(crate) struct Header {
+    /// A cache line for what hardly ever changes, so that who only reads it does not take the other one away from those who write there.
+    pub(crate) seldom: [AtomicU64; 8],
     /// Counts what has happened; to sleep on.
     pub(crate) sequence: AtomicU32,
     /// How many sleep there.

@@ -16,8 +16,6 @@ use rustix::net::{
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::descriptors::off_standard;
-#[cfg(feature = "network")]
-use super::poll::wait_for_room_until;
 
 /// How many connections may wait to be accepted. The system may allow fewer.
 const BACKLOG: i32 = 1024;
@@ -256,21 +254,36 @@ pub(crate) fn connect_to(place: Place<'_>, deadline: Instant) -> io::Result<Owne
     Ok(socket)
 }
 
-/// Connects over a network, until the deadline.
+/// Connects to a Unix socket, without waiting: `None` says that too many wait there to be accepted. Nothing tells when they do not any more.
+pub(crate) fn try_connect_to(place: Place<'_>) -> io::Result<Option<OwnedFd>> {
+    let address = place.address()?;
+    let socket = stream(AddressFamily::UNIX)?;
+    // As above.
+    let _ = name(&socket);
+    match retry_on_intr(|| rustix::net::connect(&socket, &address)) {
+        Ok(()) => Ok(Some(socket)),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Begins to connect over a network, and says whether that is done already. Else it is when there is room to send, for better or
+/// [worse](error_of_socket).
 #[cfg(feature = "network")]
-pub(crate) fn connect_over(address: SocketAddr, deadline: Instant) -> io::Result<OwnedFd> {
+pub(crate) fn begin_to_connect_over(address: SocketAddr) -> io::Result<(OwnedFd, bool)> {
     let socket = stream(family_of(address))?;
     match rustix::net::connect(&socket, &address) {
-        Ok(()) => return Ok(socket),
+        Ok(()) => Ok((socket, true)),
         // It goes on also after a signal: https://man7.org/linux/man-pages/man2/connect.2.html
-        Err(Errno::INPROGRESS | Errno::INTR) => {}
-        Err(error) => return Err(error.into()),
+        Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
+        Err(error) => Err(error.into()),
     }
-    if !wait_for_room_until(socket.as_fd(), Some(deadline))? {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    sockopt::socket_error(&socket)??;
-    Ok(socket)
+}
+
+/// What has gone wrong with a socket since that was last asked.
+#[cfg(feature = "network")]
+pub(crate) fn error_of_socket(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(sockopt::socket_error(socket)??)
 }
 
 /// Sends small messages at once, and notices within about a minute that the other side cannot be reached any more.

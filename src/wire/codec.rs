@@ -120,6 +120,15 @@ pub(crate) fn encode<T: Serialize + 'static>(
         out.extend_from_slice(bytes);
         return Ok(());
     }
+    encode_borrowed(value, out)
+}
+
+/// The same of a value of any type, such as a `str`: into the same bytes.
+#[inline]
+pub(crate) fn encode_borrowed<T: Serialize + ?Sized>(
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     let start = out.len();
     remember(None);
     postcard::serialize_with_flavor(value, Output(out)).map_err(|error| {

@@ -9,6 +9,7 @@ use super::memory::Memory;
 use super::pipes::ResultPipe;
 use super::serve::Over;
 use crate::frame::{self, FLAG_LAST, Header, Kind};
+use crate::page::Advance;
 use crate::registry::Function;
 use crate::run;
 use crate::sys::{self, ControlSocket, SharedPage};
@@ -126,8 +127,8 @@ impl Answers {
         }
     }
 
-    /// The items of a chunk, one after another, in as few frames as keeps a crash cheap. Says whether another task may
-    /// begin.
+    /// The items of a chunk, one after another, in as few frames as keeps a crash cheap; not those that the driver takes back
+    /// meanwhile. Says whether another task may begin.
     pub(super) fn chunk(
         &mut self,
         items: ChunkReader<'_>,
@@ -135,7 +136,7 @@ impl Answers {
         is_prompt: bool,
         place: &Place,
     ) -> Result<bool, Over> {
-        let last_item = (items.len() as u32).saturating_sub(1);
+        let mut last_item = (items.len() as u32).saturating_sub(1);
         // What ends is sent at once where something may end the next item alone; otherwise now and then.
         let is_punctual = is_prompt || self.is_captured;
         let courier = (!is_punctual && last_item > 0)
@@ -170,10 +171,19 @@ impl Answers {
                     });
                     ended
                 } else if let Some((index, item)) = items.next() {
-                    if index > 0 && !place.page.advance(place.seq, index - 1, clock.now) {
-                        is_condemned = true;
-                        last = false;
-                        break;
+                    if index > 0 {
+                        match place.page.advance(place.seq, index - 1, clock.now) {
+                            Advance::On => {}
+                            Advance::Over => {
+                                last_item = index - 1;
+                                break;
+                            }
+                            Advance::Condemned => {
+                                is_condemned = true;
+                                last = false;
+                                break;
+                            }
+                        }
                     }
                     let begun = part.begin();
                     let ended = if place.page.is_cancel_asked(place.seq) {

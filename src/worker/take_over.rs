@@ -245,7 +245,7 @@ fn name_process() {
     sys::name_process(name.unwrap_or(OsStr::new("procession")));
 }
 
-/// A second thread waits for the driver's end of the control socket to close, or for the driver to end, and ends this process
+/// A second thread waits for the driver's end of the control socket to close, or for the driver to end, removes the files that are to go with this process, and ends it
 /// and its group, whatever the first thread is doing. ("The parent's death" would be a signal to this
 /// process alone, and its children would stay.) A process that was let go stays.
 fn watch_driver(control: Arc<ControlSocket>, may_be_let_go: bool) -> io::Result<()> {
@@ -256,9 +256,10 @@ fn watch_driver(control: Arc<ControlSocket>, may_be_let_go: bool) -> io::Result<
         if may_be_let_go && control.ends_with(wire::LET_GO) {
             return;
         }
+        sys::remove_own_files();
         sys::die_with_group()
     };
-    // It calls three functions of the system's, and never one of the program's.
+    // It calls a few functions of the system's, and never one of the program's.
     let thread = std::thread::Builder::new()
         .name("procession-watch".into())
         .stack_size(64 * 1024);

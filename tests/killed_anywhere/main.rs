@@ -1,5 +1,5 @@
-//! A process is killed at every instruction of what it does with something that it shares, and the others go on: nobody waits for ever,
-//! nothing is torn or comes twice, and nothing is lost but what it held.
+//! A process is killed, or stopped, at every instruction of what it does with something that it shares, and the others go on: nobody waits for
+//! ever, nothing is torn or comes twice, and nothing is lost but what it held.
 //!
 //! An ordinary run kills at some of the instructions, evenly spread; `--ignored` at each of them.
 
@@ -10,6 +10,7 @@ mod memory;
 mod pipe;
 mod queue;
 mod step;
+mod stopped;
 mod sync;
 
 use std::time::{Duration, Instant};
@@ -20,12 +21,12 @@ use support::Case;
 /// How long an ordinary run may take for one scenario.
 const BUDGET: Duration = Duration::from_secs(1);
 
-/// Sets something up, has it done by a process that is killed before that instruction, and looks at what is left.
+/// Sets something up, has it done by a process that is killed or stopped before that instruction, and looks at what is left.
 type Scenario = fn(u64) -> End;
 
 fn main() {
     support::run(|| {
-        let scenarios: [(&str, Scenario); 24] = [
+        let scenarios: [(&str, Scenario); 27] = [
             ("a_putter_beside_one_that_waits", queue::put_beside_a_waiter),
             ("a_getter_beside_one_that_waits", queue::get_beside_a_waiter),
             ("a_getter_that_waits_itself", queue::wait_and_get),
@@ -36,6 +37,9 @@ fn main() {
                 queue::shrinking_after_another,
             ),
             ("one_that_is_done", queue::task_done),
+            ("a_putter_that_is_stopped", stopped::a_putter),
+            ("a_getter_that_is_stopped", stopped::a_getter),
+            ("one_that_waits_and_is_stopped", stopped::one_that_waits),
             ("an_owner_of_a_lock", sync::lock_and_unlock),
             ("an_owner_of_an_rlock", sync::lock_twice),
             ("one_that_sets_an_event", sync::set_an_event),
@@ -116,7 +120,7 @@ fn killed_at_some(name: &str, scenario: Scenario) {
         }
         step /= 2;
     }
-    eprintln!("{name}: killed at {killed} of {length} instructions");
+    eprintln!("{name}: killed or stopped at {killed} of {length} instructions");
 }
 
 fn killed_at_each(name: &str, scenario: Scenario) {
@@ -125,5 +129,5 @@ fn killed_at_each(name: &str, scenario: Scenario) {
     for at in instructions {
         scenario(at);
     }
-    eprintln!("{name}: killed at {killed} of {length} instructions");
+    eprintln!("{name}: killed or stopped at {killed} of {length} instructions");
 }

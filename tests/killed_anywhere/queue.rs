@@ -18,17 +18,17 @@ const GROWING: Duration = Duration::from_secs(2);
 const AT_RANDOM: Duration = Duration::from_secs(6);
 
 /// Large enough to be torn.
-fn item(of: u8) -> Vec<u8> {
+pub(crate) fn item(of: u8) -> Vec<u8> {
     vec![of; 100 + usize::from(of)]
 }
 
-fn checked(item: Vec<u8>) -> u8 {
+pub(crate) fn checked(item: Vec<u8>) -> u8 {
     let of = item[0];
     assert!(item == self::item(of), "torn: {item:?}");
     of
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     awaiting(what);
     while !is_so() {
         thread::yield_now();
@@ -44,7 +44,7 @@ fn sleepers() -> usize {
 }
 
 /// A thread that is asleep before this goes on: as far as one can see.
-fn beside<R: Send>(
+pub(crate) fn beside<R: Send>(
     waits: impl FnOnce() -> R + Send,
     dies: impl FnOnce() -> End,
     then: impl FnOnce(End),

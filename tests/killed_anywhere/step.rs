@@ -1,4 +1,4 @@
-//! A process that is driven instruction by instruction, and killed at one of them.
+//! A process that is driven instruction by instruction, and killed or stopped at one of them.
 //!
 //! A run that nobody kills goes step by step, and writes down where each instruction was. To be killed at the n-th, the process
 //! runs at full speed up to a breakpoint there, as often as that place came before. (If it goes another way this time, it may finish:
@@ -15,7 +15,7 @@ use crate::support::exit_at_once;
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It was killed before this instruction, or where it slept.
+    /// It was killed, or stopped, before this instruction, or where it slept.
     Killed(u64),
     /// It has done all of them, so many.
     Finished(u64),
@@ -28,6 +28,42 @@ static TRACE: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 /// before that, `awake` is called, once, to let it go on.
 pub(crate) fn killed_at(instruction: u64, what: impl FnOnce(), awake: Option<&dyn Fn()>) -> End {
     let child = Tracee::fork(what);
+    reach(&child, instruction, awake, Often::Once) // And it is killed by the drop of it.
+}
+
+/// Does something in a process that is forked off, which is stopped before an instruction while something else is done, and then goes on to
+/// its end. Whenever it has fallen asleep, `awake` is called.
+pub(crate) fn stopped_at(
+    instruction: u64,
+    what: impl FnOnce(),
+    awake: &dyn Fn(),
+    meanwhile: impl FnOnce(),
+) -> End {
+    let child = Tracee::fork(what);
+    let end = reach(&child, instruction, Some(awake), Often::Always);
+    if end == End::Killed(instruction) {
+        meanwhile();
+        child.go_on(How::Run);
+        loop {
+            match child.state(true) {
+                State::Ended => break,
+                State::Asleep => awake(),
+                State::Stopped => unreachable!("nothing stops it"),
+            }
+        }
+    }
+    end
+}
+
+/// How often one that sleeps is awoken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Often {
+    Once,
+    Always,
+}
+
+/// Up to before an instruction.
+fn reach(child: &Tracee, instruction: u64, awake: Option<&dyn Fn()>, often: Often) -> End {
     let mut trace = TRACE.lock().unwrap();
     let place = usize::try_from(instruction).unwrap();
     let mut awake = awake;
@@ -37,7 +73,10 @@ pub(crate) fn killed_at(instruction: u64, what: impl FnOnce(), awake: Option<&dy
             match child.state(awake.is_some()) {
                 State::Stopped => return true,
                 State::Ended => return false,
-                State::Asleep => awake.take().expect("it is not looked at otherwise")(),
+                State::Asleep => {
+                    awake.expect("it is not looked at otherwise")();
+                    awake = awake.filter(|_| often == Often::Always);
+                }
             }
         }
     };
@@ -65,7 +104,7 @@ pub(crate) fn killed_at(instruction: u64, what: impl FnOnce(), awake: Option<&dy
         if child.place() != address && !child.runs_to(address, &mut go_on) {
             return End::Finished(instruction);
         }
-        return End::Killed(instruction); // By the drop of it.
+        return End::Killed(instruction);
     }
     for _ in 0..instruction {
         if !go_on(How::Step) {

@@ -1,7 +1,8 @@
 //! Values in a manager, through their proxies: every call, from threads, tasks and processes.
 
 use std::collections::HashMap;
-use std::sync::Barrier;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub(crate) fn tests() -> Vec<Test> {
         an_entry_is_filled_or_changed,
         a_set_is_asked_everything,
         a_set_is_compared_with_another_one,
+        keys_are_given_as_what_they_are_borrowed_as,
         a_value_is_changed_in_every_way,
         an_array_is_asked_everything,
         a_namespace_keeps_values_of_any_type,
@@ -681,6 +683,44 @@ fn proxies_are_values(place: Place) {
 
     let begun = manager.list_of([manager.value(5u8).unwrap()]).unwrap();
     assert_eq!(begun.get(0).unwrap().unwrap().get().unwrap(), 5);
+}
+
+fn keys_are_given_as_what_they_are_borrowed_as(place: Place) {
+    let manager = place.manager();
+    let texts = manager.dict_of([("a".to_owned(), 1), ("ä".repeat(200), 2)]);
+    let texts = texts.unwrap();
+    assert_eq!(texts.get("a").unwrap(), Some(1));
+    assert_eq!(texts.get(&*"ä".repeat(200)).unwrap(), Some(2));
+    assert!(!texts.contains_key("b").unwrap());
+    texts.update("b", |value| value.or(Some(3))).unwrap();
+    assert!(texts.compare_and_swap("b", Some(&3), Some(&4)).unwrap());
+    assert_eq!(texts.get(&"b".to_owned()).unwrap(), Some(4));
+    assert_eq!(texts.remove("b").unwrap(), Some(4));
+    block_on(async {
+        assert!(texts.contains_key_async("a").await.unwrap());
+        texts.update_async("a", |_| None).await.unwrap();
+        assert_eq!(texts.remove_async("a").await.unwrap(), None);
+    });
+
+    let lists = manager.dict_of([(vec![1_u32, 2], 'x'), (vec![], 'y')]);
+    let lists = lists.unwrap();
+    assert_eq!(lists.get(&[1, 2][..]).unwrap(), Some('x'));
+    assert_eq!(lists.get(&[][..]).unwrap(), Some('y'));
+    let bytes = manager.set_of([vec![7_u8; 300], vec![0]]).unwrap();
+    assert!(bytes.contains(&[7_u8; 300][..]).unwrap());
+    assert!(bytes.contains(&vec![0]).unwrap());
+    assert!(bytes.remove(&[0_u8][..]).unwrap());
+
+    let paths = manager.dict_of([(PathBuf::from("/a/b"), 1)]).unwrap();
+    assert_eq!(paths.get(Path::new("/a/b")).unwrap(), Some(1));
+    let shared: Arc<str> = "a".into();
+    let counts = manager.dict_of([(Box::<str>::from(&*shared), 1)]).unwrap();
+    assert_eq!(counts.get(&*shared).unwrap(), Some(1));
+
+    // What is not encoded as its owner is, is not found: an array has no length.
+    let arrays = manager.dict_of([([1_u32, 2], 'x')]).unwrap();
+    assert_eq!(arrays.get(&[1, 2]).unwrap(), Some('x'));
+    assert_eq!(arrays.get(&[1, 2][..]).unwrap(), None);
 }
 
 fn what_only_a_container_knew_goes_with_it(place: Place) {

@@ -85,6 +85,8 @@ fn die(all: All, deed: Deed, begun: Sender<()>, go: Receiver<()>) {
             kill_this_process()
         }};
     }
+    // It is connected: what is polled is sent at once.
+    all.queue.len().unwrap();
     match deed {
         Deed::HoldLock => {
             let _guard = all.lock.lock().unwrap();

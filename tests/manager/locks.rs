@@ -335,6 +335,8 @@ fn processes_meet_at_a_barrier(place: Place) {
 
 #[procession::task]
 fn die_at_barrier(barrier: BarrierProxy) {
+    // It is connected: what is polled is sent at once.
+    assert_eq!(barrier.waiting().unwrap(), 1);
     let mut waits = pin!(barrier.wait_async());
     begin(waits.as_mut());
     assert_eq!(barrier.waiting().unwrap(), 2);

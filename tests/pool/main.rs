@@ -8,6 +8,7 @@
 //! | `initializer` | what runs in a worker before its first task |
 //! | `states` | begun or not, cancelled or not, also in a worker that is stopped |
 //! | `deaths` | one death, one failed task |
+//! | `chunks` | items that take long, and workers that are idle |
 //! | `load` | large frames, many waiters |
 
 #[path = "../support/mod.rs"]
@@ -17,6 +18,7 @@ mod workers;
 mod initializer;
 mod states;
 mod deaths;
+mod chunks;
 mod load;
 
 use procession::{BuildError, Future, ProcessPoolExecutor};
@@ -29,6 +31,7 @@ fn main() {
             initializer::tests(),
             states::tests(),
             deaths::tests(),
+            chunks::tests(),
             load::tests(),
         ]
         .into_iter()

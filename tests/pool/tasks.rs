@@ -272,3 +272,9 @@ pub(crate) fn fail_unspeakably() -> Result<(), Unspeakable> {
 pub(crate) fn nap(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
+
+#[procession::task]
+pub(crate) fn nap_somewhere(milliseconds: u64) -> u32 {
+    nap(milliseconds);
+    std::process::id()
+}

@@ -9,8 +9,6 @@ use crate::table::{Peer, Table, Unit};
 use crate::tasks::noop;
 use crate::{Effort, Error};
 
-const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
-
 pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
     let items = effort.of(10_000_000, 20_000) as u64;
     let single = effort.of(200_000, 2_000) as u64;
@@ -26,16 +24,12 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
             Peer::Procession,
             Box::new(|| {
                 let automatic = seconds(|| {
-                    let sum = executor
-                        .map(noop, 0..items)
-                        .chunktime(MILLISECOND)
-                        .sum::<Result<u64, _>>()?;
+                    let sum = executor.map(noop, 0..items).sum::<Result<u64, _>>()?;
                     check(sum, sum_of(items))
                 })?;
                 let unordered = seconds(|| {
                     let sum = executor
                         .map(noop, 0..items)
-                        .chunktime(MILLISECOND)
                         .unordered()
                         .sum::<Result<u64, _>>()?;
                     check(sum, sum_of(items))
@@ -92,7 +86,7 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
         }
     };
     table.row(
-        "`map` of u64, `chunktime` 1 ms (Python: chunksize 1000)",
+        "`map` of u64 (Python: chunksize 1000)",
         Unit::Rate,
         vec![
             (Peer::Procession, ours(0)),

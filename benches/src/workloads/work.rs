@@ -1,6 +1,6 @@
 //! Real work on all cores, beside threads.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rayon::prelude::*;
 
@@ -9,9 +9,6 @@ use crate::measure::{Contestant, check, cpus, in_turns, median, seconds};
 use crate::table::{Peer, Table, Unit};
 use crate::tasks::burn;
 use crate::{Effort, Error};
-
-/// What the items of a task are to take together, at most.
-const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
     let workers = cpus();
@@ -33,9 +30,7 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
                 Peer::Procession,
                 Box::new(|| {
                     let took = seconds(|| {
-                        let map = executor
-                            .map(burn, std::iter::repeat_n(steps, tasks))
-                            .chunktime(MILLISECOND);
+                        let map = executor.map(burn, std::iter::repeat_n(steps, tasks));
                         check(map.filter(Result::is_ok).count(), tasks)
                     })?;
                     Ok(vec![tasks as f64 / took])
@@ -93,9 +88,7 @@ fn mixed(effort: Effort, table: &mut Table, steps_per_us: f64) -> Result<(), Err
             Peer::Procession,
             Box::new(|| {
                 let took = seconds(|| {
-                    let map = executor
-                        .map(burn, tasks.iter().copied())
-                        .chunktime(MILLISECOND);
+                    let map = executor.map(burn, tasks.iter().copied());
                     check(map.filter(Result::is_ok).count(), tasks.len())
                 })?;
                 Ok(vec![took / ideal])

@@ -1,6 +1,7 @@
 //! A map without the type of its results: the window, and the waiting.
 
 mod filling;
+mod pace;
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use self::pace::Pace;
 use super::batch::{Batch, Given, Next, Order};
 use super::draft::Draft;
 use crate::error::{SubmitError, TaskError};
@@ -30,6 +32,9 @@ pub(super) enum Pulled<E> {
     Error(E),
     End,
 }
+
+/// How long the items of a task are to take together, unless that is said: it hides what sending it costs.
+const CHUNK_TIME: Duration = Duration::from_millis(1);
 
 /// How many items a task has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +87,7 @@ pub(super) struct Engine<I: Iterator, E> {
     pub(super) buffersize: Option<usize>,
     /// How many items the last task was given.
     last_chunk: usize,
+    pace: Pace,
     pub(super) made_at: Instant,
     pub(super) deadline: Option<Instant>,
     /// Encoded items that have no task yet, and what follows them.
@@ -129,9 +135,10 @@ impl<I: Iterator, E> Engine<I, E> {
             inputs: Some(inputs),
             pull,
             panic: None,
-            chunks: Chunks::Of(1),
+            chunks: Chunks::Taking(CHUNK_TIME),
             buffersize: None,
             last_chunk: 1,
+            pace: Pace::default(),
             made_at: Instant::now(),
             deadline: None,
             draft: Draft::default(),

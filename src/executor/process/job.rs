@@ -20,7 +20,7 @@ use crate::executor::retry::{Fault, Retry};
 use crate::frame::{FLAG_PROMPT, Header, Kind};
 use crate::future::{Answer, Answers, Outcome, RawFuture, Stage};
 use crate::registry::Function;
-use crate::scheduler::{Cause, Verdict};
+use crate::scheduler::{Cause, Divided, Verdict};
 use crate::wire::{Encoded, Handles, TaskFailure, is_err};
 
 /// What is to be told, once no lock is held.
@@ -74,7 +74,8 @@ pub(super) struct Job {
     /// How often it has begun and failed; of a chunk, see [`Chunk`].
     tried: u32,
     extras: Option<Box<Extras>>,
-    _permit: Permit,
+    /// That of a chunk that has been divided is with its [`Extras`].
+    permit: Option<Permit>,
 }
 
 /// Who waits for it, taken out of a job.
@@ -94,6 +95,8 @@ const _: () = assert!(size_of::<Job>() <= 64);
 struct Extras {
     /// The items of a chunk, and who waits for them.
     chunk: Option<Box<Chunk>>,
+    /// Together with the other parts of the chunk.
+    permit: Option<Arc<Permit>>,
     timeout: Option<Duration>,
     deadline: Option<Duration>,
     retry: Option<Arc<Retry>>,
@@ -130,12 +133,13 @@ impl Job {
             extras: has_extras.then(|| {
                 Box::new(Extras {
                     chunk: None,
+                    permit: None,
                     timeout,
                     deadline,
                     retry,
                 })
             }),
-            _permit: permit,
+            permit: Some(permit),
         }
     }
 
@@ -178,6 +182,45 @@ impl Job {
     /// Which item of a chunk runs next, or runs.
     pub(super) fn next_item(&self) -> u32 {
         self.chunk().map_or(0, Chunk::ended)
+    }
+
+    /// The items of a chunk from this one on have been taken from the worker that has begun it: they are chunks of their own now, so many at
+    /// most. None of them has begun, and there is one at least.
+    pub(super) fn divide(&mut self, cut: u32, pieces: u32) -> Divided<Self> {
+        let left = cut;
+        let Promised::Many(mut chunk) = self.take_promised() else {
+            let pieces = Vec::new();
+            return Divided { left, pieces };
+        };
+        let (payload, parts) = chunk.divide(cut, pieces, self.function, self.payload.bytes());
+        self.put_back(chunk);
+        // Whatever its worker's page will say: it is never sent with those that have been taken.
+        self.payload = Payload::new(payload, Handles::default());
+        let permit = self.permit.take().map(Arc::new);
+        let extras = self.extras.get_or_insert_default();
+        extras.permit = permit.or(extras.permit.take());
+        let parts = parts.into_iter().map(|(payload, chunk)| {
+            let items = chunk.len();
+            let part = Self {
+                function: self.function,
+                payload: Payload::new(payload, Handles::default()),
+                kind: self.kind,
+                future: None,
+                is_cancelled: self.is_cancelled,
+                tried: 0,
+                extras: Some(Box::new(Extras {
+                    chunk: Some(Box::new(chunk)),
+                    permit: extras.permit.clone(),
+                    timeout: extras.timeout,
+                    deadline: extras.deadline,
+                    retry: extras.retry.clone(),
+                })),
+                permit: None,
+            };
+            (part, items)
+        });
+        let pieces = parts.collect();
+        Divided { left, pieces }
     }
 
     /// The answer of a worker that lives on.

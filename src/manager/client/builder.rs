@@ -9,7 +9,7 @@ use super::site::{Site, Way};
 use crate::executor::InitializerOutput;
 use crate::executor::initializer::Initializer;
 use crate::manager::ManagerError;
-use crate::manager::secure::{Address, CONNECT_TIME, Key, ServeError};
+use crate::manager::secure::{Address, CONNECT_TIME, Key, Pace, ServeError, at_once};
 use crate::manager::server::{Plan, ServerBuilder, Started};
 use crate::process::ProcessOutput;
 use crate::registry::TaskFunction;
@@ -45,8 +45,8 @@ impl ManagerBuilder {
 
     /// Where it listens. Default: at an abstract address that nobody can guess, and that is gone with it.
     ///
-    /// At a path, the socket and a second file beside it, whose name ends in `.lock`, are removed when it ends. A server that is killed, or ends with an owner that is, leaves them
-    /// behind; the next one there takes them over.
+    /// At a path, the socket and a second file beside it, whose name ends in `.lock`, are removed when it ends, also with an owner that is killed. A server that is itself ended
+    /// by a signal leaves them behind; the next one there takes them over.
     pub fn address(mut self, address: &Address) -> Self {
         self.0.address = Some(address.clone());
         self
@@ -171,7 +171,7 @@ impl ManagerBuilder {
         self.server(|server| server.threads(count))
     }
 
-    /// How long a request, or an answer, may be, in bytes: at least 4096. Default: 1 GiB.
+    /// How long a request, or an answer, may be, in bytes: at least 4096, or it is [refused](ServeError::Parameter). Default: 1 GiB.
     pub fn max_frame(self, bytes: u64) -> Self {
         self.server(|server| server.max_frame(bytes))
     }
@@ -182,20 +182,28 @@ impl ManagerBuilder {
     ///
     /// [`ManagerError::NotStarted`], with what is wrong in it: [`ServeError::AddressInUse`], for one. Then nothing of it is left.
     pub fn start(self) -> Result<Manager, ManagerError> {
+        at_once(self.start_at(Pace::Blocks))
+    }
+
+    /// [`start`](Self::start), to be awaited from any runtime. Nothing is done before it is polled; then the process is started in the first poll, as a [`Process`](crate::Process)
+    /// is, which does not wait for it.
+    ///
+    /// Dropped before its end, it leaves nothing behind: the process is killed, and a thread, `procession-children`, waits for its end, and removes its socket where that is a path.
+    /// Awaiting it may start that thread, and `procession-connections` and `procession-timer`. (The [`Manager`] that it gives is dropped as any other: that blocks until
+    /// the server has ended. Await [`shutdown_async`](Manager::shutdown_async) before, and little is left to wait for.)
+    pub fn start_async(self) -> impl Future<Output = Result<Manager, ManagerError>> + Send {
+        self.start_at(Pace::Awaits)
+    }
+
+    async fn start_at(self, pace: Pace) -> Result<Manager, ManagerError> {
         let is_detached = self.0.is_detached;
+        let started = self.0.start(pace).await;
         let Started {
             process,
             address,
             key,
-        } = self.0.start().map_err(ManagerError::NotStarted)?;
-        let site = match Site::open(Way::new(address, key), CONNECT_TIME) {
-            Ok(site) => site,
-            Err(error) => {
-                process.kill();
-                let _ = process.join();
-                return Err(error);
-            }
-        };
+        } = started.map_err(ManagerError::NotStarted)?;
+        let site = Site::open(Way::new(address, key), CONNECT_TIME, pace).await?;
         let mut owner = Owner::new(process, site.root());
         if is_detached {
             // By now whoever called knows where it is.

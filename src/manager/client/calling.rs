@@ -18,6 +18,10 @@ use crate::manager::ManagerError;
 /// A call to a manager's object that is on its way. It has been sent when this is there, unless more than 16 MiB wait to be sent to this manager: then it is sent
 /// when it is awaited and there is room. Awaiting it gives the answer.
 ///
+/// Where this process has no connection to the manager yet, as with the first calls of a proxy that came from another one, awaiting it connects, and then sends it. Until then nothing is
+/// done: so those that are made before are sent in the order in which they are first awaited. Several connect together, and dropping all of them leaves no connection behind.
+/// (Connecting takes 10 seconds at most, whatever time limit the call has.)
+///
 /// Awaiting starts the thread `procession-connections`, if it is not there; the runtime does not matter. Polled again after its end, it panics.
 ///
 /// It runs, and its answer is taken from the connection, whether anybody awaits it or not: nothing else waits for that. The answer is kept in memory until it is asked for.
@@ -28,7 +32,7 @@ use crate::manager::ManagerError;
 pub struct Calling<T>(Stage<T>);
 
 enum Stage<T> {
-    /// There was no room.
+    /// There was no connection, or no room.
     Unsent(Unsent, Read<T>),
     Sent(OnItsWay, Read<T>),
     Done(Result<T, ManagerError>),
@@ -51,9 +55,9 @@ pub(super) struct OnItsWay {
 }
 
 impl<T> Calling<T> {
-    /// One that is sent now, if there is room.
+    /// One that is sent now, if there is a connection, and room.
     pub(super) fn new(call: Unsent, read: Read<T>) -> Self {
-        Self(match call.has_room() {
+        Self(match call.is_ready() {
             true => sent(call, read),
             false => Stage::Unsent(call, read),
         })
@@ -96,7 +100,9 @@ impl<T> Calling<T> {
 
     /// Tells the server that it is waited for no more than it takes to say what has come of it.
     pub(crate) fn ask_for_verdict(&mut self) {
-        match &self.0 {
+        match &mut self.0 {
+            // The server decides, as soon as it can be asked.
+            Stage::Unsent(call, _) if !call.is_connected() => call.is_late = true,
             Stage::Unsent(..) => self.0 = Stage::Done(Err(ManagerError::TimedOut)),
             Stage::Sent(call, _) => {
                 // What goes wrong is said to whoever awaits it.
@@ -115,7 +121,7 @@ impl<T> Calling<T> {
         wait: impl FnOnce(&OnItsWay, Ear<'_>) -> Waited<Reply>,
     ) -> Result<T, ManagerError> {
         let stage = match self.0 {
-            Stage::Unsent(mut call, read) => match call.wait_for_room(deadline) {
+            Stage::Unsent(mut call, read) => match call.wait_until_ready(deadline) {
                 true => sent(call, read),
                 false => return Err(ManagerError::TimedOut),
             },
@@ -170,7 +176,8 @@ impl<T> Calling<T> {
     }
 
     /// Calls `callback` with its end: now, if that is there or nothing can come, or from whatever thread reads it, which the reactor does if nobody else.
-    /// It must not block. From then on, the call is not cancelled any more. Where too much is queued to be sent, this waits until less is.
+    /// It must not block. From then on, the call is not cancelled any more. Where too much is queued to be sent, this waits until less is; and where there is no connection,
+    /// until it has made one.
     pub(crate) fn then(self, callback: impl FnOnce(Result<T, ManagerError>) + Send + 'static)
     where
         T: 'static,
@@ -178,7 +185,7 @@ impl<T> Calling<T> {
         let stage = match self.0 {
             Stage::Unsent(mut call, read) => {
                 // Without a limit, it waits until there is some.
-                call.wait_for_room(None);
+                call.wait_until_ready(None);
                 sent(call, read)
             }
             stage => stage,
@@ -242,8 +249,13 @@ impl<T> Future for Calling<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let stage = &mut self.get_mut().0;
         if let Stage::Unsent(call, _) = stage {
-            if call.poll_room(context.waker()).is_pending() {
-                return Poll::Pending;
+            match call.poll_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    *stage = Stage::Over;
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => return Poll::Pending,
             }
             if let Stage::Unsent(call, read) = mem::replace(stage, Stage::Over) {
                 *stage = sent(call, read);

@@ -15,7 +15,7 @@ use super::scope::granted;
 use super::site::{Site, Way};
 use crate::manager::ManagerError;
 use crate::manager::protocol::{ObjectId, Packed};
-use crate::manager::secure::{Address, CONNECT_TIME, ConnectError, Key, ServeError};
+use crate::manager::secure::{Address, CONNECT_TIME, ConnectError, Key, Pace, ServeError, at_once};
 use crate::manager::server::Server;
 use crate::manager::store::{Kind, RootOp, Status};
 
@@ -26,7 +26,7 @@ use crate::manager::store::{Kind, RootOp, Status};
 /// connection, and so do all proxies of it in a process, on all its threads. Calls can be waited for, or awaited from any runtime.
 ///
 /// A manager, and a proxy, is a serde value: an argument or result of a task, a message of a connection. (A proxy can also be a part of a value that its own
-/// manager keeps.) It brings the address and the key along. In another process, the first call connects, which blocks for a moment.
+/// manager keeps.) It brings the address and the key along. In another process, the first call connects: it blocks for that, or awaits it.
 ///
 /// # When it ends
 ///
@@ -79,7 +79,7 @@ pub struct ManagerStatus {
 }
 
 impl Manager {
-    /// Starts a server in a process of its own, and waits until it can be called, which takes as long as a process takes to start: it blocks, also in async code.
+    /// Starts a server in a process of its own, and blocks until it can be called, which takes as long as a process takes to start.
     ///
     /// # Errors
     ///
@@ -98,6 +98,26 @@ impl Manager {
     /// ```
     pub fn start() -> Result<Self, ManagerError> {
         Self::builder().start()
+    }
+
+    /// [`start`](Self::start), to be awaited from any runtime. Dropped before its end, it leaves nothing behind: see [`ManagerBuilder::start_async`].
+    ///
+    /// ```standalone_crate
+    /// use procession::manager::Manager;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// procession::init();
+    /// futures::executor::block_on(async {
+    ///     let manager = Manager::start_async().await?;
+    ///     let list = manager.list_async::<u64>().await?;
+    ///     list.push_async(7).await?;
+    ///     assert_eq!(list.to_vec_async().await?, [7]);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub fn start_async() -> impl Future<Output = Result<Self, ManagerError>> + Send {
+        Self::builder().start_async()
     }
 
     /// Says more about a manager than [`start`](Self::start).
@@ -136,8 +156,7 @@ impl Manager {
 
     /// Connects to a manager that is somewhere on this machine or, with feature `network`, elsewhere. Blocks until it is connected, 10 seconds at most.
     ///
-    /// A process has one connection to a manager, shared by all its threads and tasks: connecting again gives the same one. There is no form of it that is awaited:
-    /// in async code, call it where blocking is allowed (tokio's `spawn_blocking`, smol's `unblock`).
+    /// A process has one connection to a manager, shared by all its threads and tasks: connecting again gives the same one.
     ///
     /// # Errors
     ///
@@ -177,7 +196,37 @@ impl Manager {
         limit: Duration,
     ) -> Result<Self, ManagerError> {
         let address = address.checked().map_err(ConnectError::from)?;
-        Self::open(Way::new(address, key.clone()), limit)
+        at_once(Self::open(
+            Way::new(address, key.clone()),
+            limit,
+            Pace::Blocks,
+        ))
+    }
+
+    /// [`connect`](Self::connect), to be awaited from any runtime. Nothing is done before it is polled; dropped before its end, it has closed what it had opened.
+    ///
+    /// Awaiting it may start the threads `procession-connections` and `procession-timer`, and, for a host that is known by a name, `procession-lookup`, which
+    /// ends when the system has looked that up.
+    pub fn connect_async(
+        address: &Address,
+        key: &Key,
+    ) -> impl Future<Output = Result<Self, ManagerError>> + Send + use<> {
+        Self::connect_timeout_async(address, key, CONNECT_TIME)
+    }
+
+    /// [`connect_timeout`](Self::connect_timeout), to be awaited as [`connect_async`](Self::connect_async). The limit, from the first poll on, is one for looking up the host's name, too.
+    pub fn connect_timeout_async(
+        address: &Address,
+        key: &Key,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Self, ManagerError>> + Send + use<> {
+        let way = address
+            .checked()
+            .map(|address| Way::new(address, key.clone()));
+        async move {
+            let way = way.map_err(ConnectError::from)?;
+            Self::open(way, limit, Pace::Awaits).await
+        }
     }
 
     /// Where it is: what others [connect](Self::connect) to.
@@ -190,8 +239,8 @@ impl Manager {
         self.root.site().way().key.clone()
     }
 
-    pub(super) fn open(way: Way, limit: Duration) -> Result<Self, ManagerError> {
-        let root = Site::open(way, limit)?.root();
+    pub(super) async fn open(way: Way, limit: Duration, pace: Pace) -> Result<Self, ManagerError> {
+        let root = Site::open(way, limit, pace).await?.root();
         Ok(Self { root, owner: None })
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::remote::Remote;
 use crate::Process;
+use crate::manager::server::Unowned;
 use crate::manager::store::RootOp;
 use crate::sys::{Home, deadline_after};
 
@@ -22,10 +23,10 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(process: Process<()>, root: Remote) -> Self {
+    pub(super) fn new(process: Unowned, root: Remote) -> Self {
         Self {
-            pid: process.pid(),
-            process: Some(process),
+            pid: process.pid,
+            process: process.take(),
             root,
             home: Home::here(),
         }

@@ -145,7 +145,7 @@ impl fmt::Debug for Remote {
     }
 }
 
-pub(super) fn not_encoded<T>(error: CodecError) -> ManagerError {
+pub(super) fn not_encoded<T: ?Sized>(error: CodecError) -> ManagerError {
     ManagerError::NotEncoded {
         type_name: std::any::type_name::<T>(),
         message: error.into_message(),

@@ -1,4 +1,6 @@
-//! Calls that wait to be sent, because too much is queued already.
+//! Calls that wait to be sent, because there is no connection yet, or too much is queued already.
+//!
+//! The first calls of a proxy that has travelled find no connection. A thread makes it when it waits for such a call; tasks that await some make one together.
 //!
 //! A call is sent when it is made, if there is room: if no more than [`MAX_QUEUED`](super::connection::MAX_QUEUED) bytes wait for the socket to take them. Else it keeps its
 //! request, and is sent when a thread waits for it, or a task awaits it, and there is room. Whoever waits is woken when half of that is left. All are: those who
@@ -7,14 +9,17 @@
 //! The reactor makes the room, so it never waits for it: what a callback or waker that it runs asks for is sent.
 
 use std::collections::BTreeMap;
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
 use super::calling::{OnItsWay, Undo};
 use super::calls::Begin;
 use super::remote::Remote;
+use super::site::Connecting;
 use crate::manager::ManagerError;
 use crate::pipe::reactor;
 
@@ -64,6 +69,10 @@ pub(super) struct Unsent {
     pub(super) undo: Option<Undo>,
     /// Its place among those who wait.
     seat: Option<u64>,
+    /// What it awaits, where there is no connection.
+    connecting: Option<Connecting>,
+    /// Its time was over before it could be sent.
+    pub(super) is_late: bool,
 }
 
 /// Wakes a thread that waits for room.
@@ -82,11 +91,21 @@ impl Unsent {
             frame,
             undo: None,
             seat: None,
+            connecting: None,
+            is_late: false,
         }
     }
 
+    /// Whether there is a connection, or can be none.
+    pub(super) fn is_connected(&self) -> bool {
+        self.remote.site().is_settled()
+    }
+
     /// Whether it can be sent now.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
+        if !self.is_connected() {
+            return false;
+        }
         let room = self
             .remote
             .with(|ear| Ok(ear.connection.has_room_or(|_| ()).is_ok()));
@@ -94,8 +113,22 @@ impl Unsent {
         room.unwrap_or(true) || reactor::is_here()
     }
 
+    /// Whether it can be sent; if not, the task is woken when it can.
+    pub(super) fn poll_ready(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), ManagerError>> {
+        if !self.is_connected() {
+            let site = self.remote.site();
+            let connecting = self.connecting.get_or_insert_with(|| site.connecting());
+            ready!(Pin::new(connecting).poll(context))?;
+        }
+        self.connecting = None;
+        self.poll_room(context.waker()).map(Ok)
+    }
+
     /// Whether there is room, or nothing to wait for; if not, the task is woken when there is.
-    pub(super) fn poll_room(&mut self, waker: &Waker) -> Poll<()> {
+    fn poll_room(&mut self, waker: &Waker) -> Poll<()> {
         if reactor::is_here() {
             return Poll::Ready(());
         }
@@ -117,8 +150,8 @@ impl Unsent {
         }
     }
 
-    /// Blocks until there is room; false, if the deadline (`None` is never) has passed before.
-    pub(super) fn wait_for_room(&mut self, deadline: Option<Instant>) -> bool {
+    /// Blocks until there is a connection, and room; false, if the deadline (`None` is never) has passed before.
+    pub(super) fn wait_until_ready(&mut self, deadline: Option<Instant>) -> bool {
         let waker = Waker::from(Arc::new(Parked(thread::current())));
         while self.poll_room(&waker).is_pending() {
             match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
@@ -133,6 +166,13 @@ impl Unsent {
     pub(super) fn send(mut self) -> Result<OnItsWay, ManagerError> {
         let frame = std::mem::take(&mut self.frame);
         let number = self.remote.begin(frame, Begin::Asked)?;
+        if self.is_late {
+            // If it is gone, that is said to whoever awaits the call.
+            let _ = self.remote.with(|ear| {
+                ear.cancel(number);
+                Ok(())
+            });
+        }
         Ok(OnItsWay::new(self.remote.clone(), number, self.undo))
     }
 }

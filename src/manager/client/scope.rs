@@ -80,8 +80,23 @@ impl Remote {
     ///
     /// The value is to be kept until the request with it has been made: it may hold the last proxies of the objects in it.
     pub(crate) fn pack<T: Serialize + 'static>(&self, value: &T) -> Result<Packed, ManagerError> {
+        self.pack_with::<T>(|bytes| wire::encode(value, bytes))
+    }
+
+    /// The same of a value of any type.
+    pub(crate) fn pack_borrowed<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+    ) -> Result<Packed, ManagerError> {
+        self.pack_with::<T>(|bytes| wire::encode_borrowed(value, bytes))
+    }
+
+    fn pack_with<T: ?Sized>(
+        &self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) -> Result<Packed, ManagerError> {
         let mut bytes = Vec::new();
-        let (encoded, refs, handles) = pack_by(self, || wire::encode(value, &mut bytes));
+        let (encoded, refs, handles) = pack_by(self, || encode(&mut bytes));
         encoded.map_err(not_encoded::<T>)?;
         if !handles.is_empty() {
             return Err(not_encoded::<T>(CodecError::new(

@@ -13,13 +13,18 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, WeakShared};
+
 use super::calls::Lost;
 use super::connection::Connection;
 use super::greeting::{self, hold_request};
 use super::remote::{Object, Remote};
 use crate::manager::ManagerError;
 use crate::manager::protocol::ObjectId;
-use crate::manager::secure::{self, Address, CONNECT_TIME, ConnectError, Key, Line, TravellingKey};
+use crate::manager::secure::{
+    self, Address, CONNECT_TIME, ConnectError, Key, Line, Pace, TravellingKey, at_once,
+};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys::{Home, PerProcess};
 use crate::wire::Handle;
@@ -46,9 +51,16 @@ pub(super) struct Site {
     objects: Mutex<HashMap<ObjectId, Known>>,
     /// From the first call on.
     connection: OnceLock<Connection>,
-    /// Held by whoever makes it.
+    /// Held by whoever makes it, and blocks for that.
     connecting: Mutex<()>,
+    /// What all await together who need it.
+    dialing: Mutex<Option<WeakShared<Dialing>>>,
 }
+
+type Dialing = BoxFuture<'static, Result<(), ManagerError>>;
+
+/// A connection that is being made. Whichever of those who await it is polled goes on with it, and when all of them are dropped, so is what has been made of it.
+pub(super) type Connecting = Shared<Dialing>;
 
 /// How a server is reached.
 #[derive(Clone)]
@@ -89,12 +101,17 @@ impl Site {
             objects: Mutex::default(),
             connection: OnceLock::new(),
             connecting: Mutex::default(),
+            dialing: Mutex::default(),
         }
     }
 
     /// The server that is reached so, and is connected. One that is known already has a connection for all.
-    pub(super) fn open(way: Way, limit: Duration) -> Result<Arc<Self>, ManagerError> {
-        let (line, welcome) = greeting::greet(&way, None, limit)?;
+    pub(super) async fn open(
+        way: Way,
+        limit: Duration,
+        pace: Pace,
+    ) -> Result<Arc<Self>, ManagerError> {
+        let (line, welcome) = greeting::greet(&way, None, limit, pace).await?;
         let site = Self::known(way, welcome.server);
         if site.connection.get().is_some() {
             return Ok(site);
@@ -171,13 +188,39 @@ impl Site {
         if let Some(connection) = self.connection.get() {
             return Ok(connection);
         }
-        let (line, welcome) = greeting::greet(&self.way, None, CONNECT_TIME)?;
+        at_once(self.dial(Pace::Blocks))
+    }
+
+    /// Connects, for who awaits that; with all others who do.
+    pub(super) fn connecting(self: &Arc<Self>) -> Connecting {
+        let mut dialing = lock(&self.dialing);
+        // One that has come to its end has failed, or was not in time.
+        if let Some(known) = dialing.as_ref().and_then(WeakShared::upgrade)
+            && known.peek().is_none()
+        {
+            return known;
+        }
+        let site = self.clone();
+        let dial = async move { site.dial(Pace::Awaits).await.map(drop) };
+        let connecting = dial.boxed().shared();
+        *dialing = connecting.downgrade();
+        connecting
+    }
+
+    /// Whether a call need not wait for a connection: there is one, or can be none.
+    pub(super) fn is_settled(&self) -> bool {
+        self.connection.get().is_some() || self.home.is_elsewhere()
+    }
+
+    async fn dial(self: &Arc<Self>, pace: Pace) -> Result<&Connection, ManagerError> {
+        let (line, welcome) = greeting::greet(&self.way, None, CONNECT_TIME, pace).await?;
         if welcome.server != self.server {
             // Another one has its address by now.
             return Err(self.lost(None));
         }
         let connection = Connection::new(Arc::downgrade(self), line, welcome)
             .map_err(|error| self.lost(Some(Arc::new(error))))?;
+        // Of two that come at once, one hangs up.
         let connection = self.connection.get_or_init(|| connection);
         if in_worker() {
             let latest = LATEST.lock().replace(self.clone());
@@ -264,7 +307,12 @@ impl Site {
 
     /// A connection that does nothing but hold an object.
     pub(super) fn hold(&self, id: ObjectId) -> Result<Handle, ManagerError> {
-        let (line, welcome) = greeting::greet(&self.way, hold_request(id), CONNECT_TIME)?;
+        let (line, welcome) = at_once(greeting::greet(
+            &self.way,
+            hold_request(id),
+            CONNECT_TIME,
+            Pace::Blocks,
+        ))?;
         if welcome.server != self.server {
             return Err(self.lost(None));
         }
@@ -309,12 +357,13 @@ impl Way {
     }
 
     /// A new connection, on which nothing has been said.
-    pub(super) fn dial(&self, limit: Duration) -> Result<Line, ManagerError> {
+    pub(super) async fn dial(&self, limit: Duration, pace: Pace) -> Result<Line, ManagerError> {
         #[cfg(all(test, not(loom)))]
         if let Some(dial) = &self.dial {
             return dial().map_err(|error| self.lost(error));
         }
-        secure::connect(&self.address, &self.key, limit).map_err(|error| match error {
+        let connected = secure::connect(&self.address, &self.key, limit, pace).await;
+        connected.map_err(|error| match error {
             // Whoever was told of it has come too late.
             ConnectError::NobodyThere { source, .. } => ManagerError::Lost {
                 address: self.name(),

@@ -95,7 +95,7 @@ impl Manager {
 }
 
 impl PoolProxy {
-    /// Submits one call, and returns its future, without waiting for the manager. Nothing limits how many are pending but
+    /// Submits one call, and returns its future, without waiting for the manager (but to connect, where this is a process's first call to it). Nothing limits how many are pending but
     /// the number of calls that one connection may have waiting (65 536).
     ///
     /// `args` is `()` for a function of no arguments, the argument itself for one, and a tuple for several. Cancelling the future, and asking whether it

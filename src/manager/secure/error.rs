@@ -110,6 +110,16 @@ pub enum ServeError {
         /// Where.
         address: Address,
     },
+    /// A parameter was refused.
+    #[error("`{parameter}` must be {must_be}, not {value}")]
+    Parameter {
+        /// The parameter.
+        parameter: &'static str,
+        /// What it must be.
+        must_be: &'static str,
+        /// What it was.
+        value: u64,
+    },
     /// The [initializer](crate::manager::ManagerBuilder::initializer) failed, or panicked. Nobody was served.
     #[error("the initializer `{function}` failed in the manager's process {pid}: {message}")]
     Initializer {

@@ -50,8 +50,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Line {
-    pub(super) fn new(socket: OwnedFd, cipher: Cipher) -> Self {
-        let socket = Handle::from(socket);
+    pub(super) fn new(socket: Handle, cipher: Cipher) -> Self {
         let (receives, sends) = cipher.split();
         #[cfg(not(feature = "network"))]
         let _ = receives;
@@ -78,7 +77,7 @@ impl Line {
 
     /// Of a socket on which nothing is encrypted: its other side is a process of this machine.
     pub(crate) fn plain(socket: OwnedFd) -> Self {
-        Self::new(socket, Cipher::none())
+        Self::new(socket.into(), Cipher::none())
     }
 }
 

@@ -191,7 +191,7 @@ impl Guest {
     /// Lets it in; `None`, if it has gone meanwhile.
     pub(crate) fn welcome(mut self) -> Option<Line> {
         self.tell(Status::Welcome)
-            .then(|| Line::new(self.socket, self.cipher))
+            .then(|| Line::new(self.socket.into(), self.cipher))
     }
 
     /// Says that there is no room, and hangs up.

@@ -12,17 +12,16 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::sys::{self, Home, Place};
+use super::Address;
+use crate::sys::{self, Home, OwnFile, Place};
 
 /// How long is waited for somebody who listens and has too much to do: then somebody is there.
 const PROBE_TIME: Duration = Duration::from_millis(500);
 
-/// The file that a socket is: removed when this is dropped, and then its lock.
+/// The file that a socket is: removed when this is dropped, and then its lock. Both are removed, too, where the process is told to end since its owner has.
 pub(super) struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-    lock_path: PathBuf,
+    socket: OwnFile,
+    lock_file: OwnFile,
     /// Closed when the files are gone.
     _lock: File,
     home: Home,
@@ -30,9 +29,7 @@ pub(super) struct SocketFile {
 
 /// Listens at a path, where nobody else does.
 pub(super) fn listen_at(path: &Path) -> io::Result<(OwnedFd, SocketFile)> {
-    let mut lock_path = path.as_os_str().to_owned();
-    lock_path.push(".lock");
-    let lock_path = PathBuf::from(lock_path);
+    let lock_path = lock_path_of(path);
     let lock = sys::lock_file(&lock_path)?;
     let bound = match sys::listen_at(Place::Path(path)) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_left_over(path) => {
@@ -40,14 +37,15 @@ pub(super) fn listen_at(path: &Path) -> io::Result<(OwnedFd, SocketFile)> {
         }
         bound => bound,
     };
-    let found = bound.and_then(|socket| Ok((socket, fs::symlink_metadata(path)?)));
+    let found = bound.and_then(|socket| {
+        let files = (OwnFile::at(path)?, OwnFile::at(&lock_path)?);
+        Ok((socket, files))
+    });
     match found {
-        Ok((socket, found)) => {
+        Ok((socket, (of_socket, lock_file))) => {
             let file = SocketFile {
-                path: path.to_owned(),
-                device: found.dev(),
-                inode: found.ino(),
-                lock_path,
+                socket: of_socket,
+                lock_file,
                 _lock: lock,
                 home: Home::here(),
             };
@@ -59,6 +57,29 @@ pub(super) fn listen_at(path: &Path) -> io::Result<(OwnedFd, SocketFile)> {
             Err(error)
         }
     }
+}
+
+/// Removes what a server that was killed has left behind at an address, if nobody has taken that over.
+pub(crate) fn remove_left_over(address: &Address) {
+    let Address::Unix(path) = address else { return };
+    let lock_path = lock_path_of(path);
+    if fs::symlink_metadata(&lock_path).is_err() {
+        return;
+    }
+    // Whoever has it listens there, or is about to.
+    let Ok(_lock) = sys::lock_file(&lock_path) else {
+        return;
+    };
+    if is_left_over(path) {
+        let _ = fs::remove_file(path);
+    }
+    let _ = fs::remove_file(&lock_path);
+}
+
+fn lock_path_of(path: &Path) -> PathBuf {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    PathBuf::from(lock_path)
 }
 
 /// Whether this is a socket of this user's at which nobody listens.
@@ -74,13 +95,8 @@ impl Drop for SocketFile {
         if self.home.is_elsewhere() {
             return;
         }
-        let is_own = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
-        // Somebody may have put another one in its place.
-        if is_own {
-            // Where it cannot be removed, the next server takes it over.
-            let _ = fs::remove_file(&self.path);
-        }
-        let _ = fs::remove_file(&self.lock_path);
+        // Where it cannot be removed, the next server takes it over.
+        self.socket.remove();
+        self.lock_file.remove();
     }
 }

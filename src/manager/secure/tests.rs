@@ -106,7 +106,7 @@ fn sends_frames(from: Line, to: Line, lens: &[usize]) {
 fn lets_in_who_has_the_key(address: &Address) {
     let key = Key::generate().unwrap();
     let (address, server) = one_visit(address, &key);
-    let line = connect(&address, &key, LIMIT).unwrap();
+    let line = connect_blocking(&address, &key, LIMIT).unwrap();
     let (came, other) = server.join().unwrap();
     assert_eq!(came, Came::In);
     sends_frames(line, other.unwrap(), &[0, 1, 100, 70_000, 3_000_000, 5]);
@@ -114,7 +114,7 @@ fn lets_in_who_has_the_key(address: &Address) {
 
 fn refuses_another_key(address: &Address) {
     let (address, server) = one_visit(address, &Key::generate().unwrap());
-    let refused = connect(&address, &Key::generate().unwrap(), LIMIT);
+    let refused = connect_blocking(&address, &Key::generate().unwrap(), LIMIT);
     assert!(matches!(refused, Err(ConnectError::Refused { .. })));
     assert_eq!(server.join().unwrap().0, Came::Not);
 }
@@ -182,7 +182,7 @@ mod over_a_network {
         let mut sent = here.split().1.noise.unwrap().seal(b"hello").unwrap();
         sent[4] ^= 1;
         io::Write::write_all(&mut &one, &sent).unwrap();
-        let mut line = Line::new(OwnedFd::from(other), there);
+        let mut line = Line::new(OwnedFd::from(other).into(), there);
         let mut decoder = Decoder::new(100);
         let error = decoder.read_from(&mut &mut line.incoming).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
@@ -193,7 +193,7 @@ mod over_a_network {
 #[test]
 fn an_address_of_the_network_names_the_feature() {
     let address = Address::Tcp("127.0.0.1:1".into());
-    let Err(error) = connect(&address, &Key::generate().unwrap(), LIMIT) else {
+    let Err(error) = connect_blocking(&address, &Key::generate().unwrap(), LIMIT) else {
         panic!("it is connected");
     };
     assert!(error.to_string().contains("feature `network`"), "{error}");
@@ -205,7 +205,7 @@ fn an_address_of_the_network_names_the_feature() {
 
 #[test]
 fn nobody_there_is_told() {
-    let nobody = connect(&somewhere(), &Key::generate().unwrap(), LIMIT);
+    let nobody = connect_blocking(&somewhere(), &Key::generate().unwrap(), LIMIT);
     assert!(matches!(nobody, Err(ConnectError::NobodyThere { .. })));
 }
 
@@ -214,7 +214,7 @@ fn who_does_not_answer_is_not_waited_for() {
     let address = somewhere();
     let _listener = listen(&address).unwrap();
     let limit = Duration::from_millis(30);
-    let silent = connect(&address, &Key::generate().unwrap(), limit);
+    let silent = connect_blocking(&address, &Key::generate().unwrap(), limit);
     assert!(matches!(silent, Err(ConnectError::NoAnswer { .. })));
 }
 

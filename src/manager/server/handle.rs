@@ -103,22 +103,22 @@ impl fmt::Debug for Server {
 
 impl ServerBuilder {
     /// How many clients there may be at once: another one is told that the server is full. Default: 16,384. Each takes a descriptor, of which a
-    /// process often may have 1024; where there is none left, clients are told the same.
+    /// process often may have 1024; where there is none left, clients are told the same. At least one.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.limits.max_connections = count;
         self
     }
 
     /// How many threads there may be for what blocks, or takes long: methods of types of your own. They are started when they are needed. A method that waits for a call of this same
-    /// server is not counted meanwhile; up to 1024 may, each with its thread. Default: 32.
+    /// server is not counted meanwhile; up to 1024 may, each with its thread. Default: 32; at least one.
     pub fn threads(mut self, count: usize) -> Self {
         self.limits.threads = count;
         self
     }
 
-    /// How long a request, or an answer, may be, in bytes: at least 4096. Default: 1 GiB.
+    /// How long a request, or an answer, may be, in bytes: at least 4096, or it is [refused](ServeError::Parameter). Default: 1 GiB.
     pub fn max_frame(mut self, bytes: u64) -> Self {
-        self.limits.max_frame = bytes.max(4096);
+        self.limits.max_frame = bytes;
         self
     }
 
@@ -153,8 +153,9 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// The address is none, is in use, is not one of this host, or needs the feature `network`; or the system has no thread or no descriptor.
+    /// A [parameter](ServeError::Parameter) is one that no server can work with; the address is none, is in use, is not one of this host, or needs the feature `network`; or the system has no thread or no descriptor.
     pub fn serve(self, address: &Address, key: &Key) -> Result<Server, ServeError> {
+        self.limits.check()?;
         let listener = listen(address)?;
         let address = listener.address().clone();
         let failed = |error: io::Error| ServeError::NotStarted(Arc::new(error));

@@ -12,6 +12,7 @@
 //! | `waits` | which of that waits for the server itself |
 //! | `handle` | the server, as who has started it sees it |
 //! | `start` | the same in a process of its own |
+//! | `unowned` | that process, before anybody owns it |
 //! | `refusal` | why that did not begin to serve |
 //!
 //! # Nobody keeps others from being served
@@ -34,14 +35,18 @@ mod session;
 mod start;
 mod threads;
 mod turn;
+mod unowned;
 mod waits;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::manager::secure::ServeError;
+
 pub use self::handle::{Server, ServerBuilder};
 pub(crate) use self::start::{Plan, Started};
+pub(crate) use self::unowned::Unowned;
 
 /// How long a client may take to prove the key, from when it is accepted.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
@@ -64,6 +69,32 @@ pub(crate) struct Limits {
     pub(crate) handshake_time: Duration,
     /// How long it goes on without a client; `None` is for ever.
     pub(crate) idle_timeout: Option<Duration>,
+}
+
+/// The least `max_frame`: what is said about a server, and why something is refused, fits.
+const MIN_MAX_FRAME: u64 = 4096;
+
+impl Limits {
+    /// Refuses what no server can work with.
+    pub(crate) fn check(&self) -> Result<(), ServeError> {
+        let refuse = |parameter, must_be, value| {
+            Err(ServeError::Parameter {
+                parameter,
+                must_be,
+                value,
+            })
+        };
+        if self.max_connections == 0 {
+            return refuse("max_connections", "at least 1", 0);
+        }
+        if self.threads == 0 {
+            return refuse("threads", "at least 1", 0);
+        }
+        if self.max_frame < MIN_MAX_FRAME {
+            return refuse("max_frame", "at least 4096 bytes", self.max_frame);
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {

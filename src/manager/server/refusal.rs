@@ -13,6 +13,7 @@ use crate::manager::secure::{Address, ServeError};
 pub(super) enum Refusal {
     AddressInUse(Address, Said),
     NotListening(Address, Said),
+    NoNetwork(Address),
     Other(String),
 }
 
@@ -35,6 +36,7 @@ impl From<ServeError> for Refusal {
             ServeError::NotListening { address, source } => {
                 Self::NotListening(address, Said::from(&*source))
             }
+            ServeError::NoNetwork { address } => Self::NoNetwork(address),
             error => Self::Other(format!("{error:?}")),
         }
     }
@@ -51,6 +53,7 @@ impl From<Refusal> for ServeError {
                 address,
                 source: Arc::new(said.into()),
             },
+            Refusal::NoNetwork(address) => Self::NoNetwork { address },
             Refusal::Other(text) => Self::NotStarted(Arc::new(NotServing(text))),
         }
     }

@@ -27,19 +27,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{NotServing, Refusal};
+use super::unowned::Unowned;
 use super::{Limits, ServerBuilder};
 use crate::error::SubmitError;
 use crate::executor::initializer::{Initializer, describe};
-use crate::manager::secure::{Address, Key, ServeError, TravellingKey};
+use crate::manager::secure::{
+    Address, Key, Pace, ServeError, TravellingKey, remove_left_over, within,
+};
 use crate::pipe::{self, Connection};
 use crate::wire::{Encoded, TaskFailure};
 use crate::{Process, ProcessOutput, run, sys};
 
 /// How long a server may take until it listens; its initializer takes what it takes.
 const START_TIME: Duration = Duration::from_secs(60);
-
-/// How long it may take to end, when it has let go of what it reports through.
-const END_TIME: Duration = Duration::from_secs(5);
 
 /// What a server in a process of its own is to be.
 #[derive(Clone, Debug, Default)]
@@ -57,9 +57,9 @@ pub(crate) struct Plan {
     pub(crate) stderr: Option<ProcessOutput>,
 }
 
-/// A server in a process of its own, which listens.
+/// A server in a process of its own, which listens. It ends with this, unless its process is [taken](Unowned::take) from it.
 pub(crate) struct Started {
-    pub(crate) process: Process<()>,
+    pub(crate) process: Unowned,
     pub(crate) address: Address,
     pub(crate) key: Key,
 }
@@ -130,7 +130,8 @@ crate::register!(serve as "procession::manager::serve");
 
 impl Plan {
     /// Starts a server in a process of its own, which ends with this one until it is let go, and waits until it listens: where, unless it is told, nobody else knows.
-    pub(crate) fn start(self) -> Result<Started, ServeError> {
+    pub(crate) async fn start(self, pace: Pace) -> Result<Started, ServeError> {
+        self.server.limits().check()?;
         let initializer = self.initializer.transpose();
         let initializer = initializer.map_err(ServeError::InitializerRefused)?;
         let random = || Key::generate().map_err(not_started);
@@ -140,7 +141,7 @@ impl Plan {
             None => Address::Abstract(format!("procession-{}", &random()?.to_hex()[..32])),
         };
         let order = Order {
-            address,
+            address: address.clone(),
             key: TravellingKey::from(&key),
             limits: self.server.limits(),
             is_detached: self.is_detached,
@@ -159,34 +160,30 @@ impl Plan {
             .stderr(self.stderr.unwrap_or_else(output))
             .spawn(serve, (order, of_server))
             .map_err(not_started)?;
-        let process = Starting { process, owner };
-        match process.listens(initializer.as_ref()) {
-            Ok(address) => Ok(Started {
-                process: process.process,
-                address,
-                key,
-            }),
-            Err(error) => {
-                process.process.kill();
-                let _ = process.process.join();
-                Err(error)
-            }
-        }
+        process.after_kill(move || remove_left_over(&address));
+        let process = Unowned::new(process, pace);
+        let starting = Starting { process, owner };
+        let address = starting.listens(initializer.as_ref()).await?;
+        Ok(Started {
+            process: starting.process,
+            address,
+            key,
+        })
     }
 }
 
 /// A server's process that does not listen yet.
 struct Starting {
-    process: Process<()>,
+    process: Unowned,
     owner: Connection<Leave, Report>,
 }
 
 impl Starting {
     /// Waits until it listens, and says where.
-    fn listens(&self, initializer: Option<&Initializer>) -> Result<Address, ServeError> {
+    async fn listens(&self, initializer: Option<&Initializer>) -> Result<Address, ServeError> {
         let mut limit = START_TIME;
         loop {
-            match self.hear(limit)? {
+            match self.hear(limit).await? {
                 Report::Begins => limit = Duration::MAX,
                 Report::Initialized(outcome) => {
                     if let Some(initializer) = initializer {
@@ -203,20 +200,22 @@ impl Starting {
     }
 
     /// What it says next.
-    fn hear(&self, limit: Duration) -> Result<Report, ServeError> {
+    async fn hear(&self, limit: Duration) -> Result<Report, ServeError> {
         let said = |what: String| not_started(NotServing(what));
-        match self.owner.recv_timeout(limit) {
+        let heard = match self.process.pace {
+            Pace::Blocks => self.owner.recv_timeout(limit),
+            Pace::Awaits => {
+                let deadline = sys::deadline_after(limit);
+                let heard = within(deadline, self.owner.recv_async()).await;
+                heard.transpose()
+            }
+        };
+        match heard {
             Ok(Some(report)) => Ok(report),
             Ok(None) => Err(said(format!("it did not listen within {limit:?}"))),
             Err(_) => {
-                // It is about to end by itself, and then says why.
-                if !self.process.wait_timeout(END_TIME) {
-                    self.process.kill();
-                }
-                match self.process.join() {
-                    Ok(()) => Err(said("it ended before it listened".to_owned())),
-                    Err(error) => Err(not_started(error)),
-                }
+                self.process.end().await.map_err(not_started)?;
+                Err(said("it ended before it listened".to_owned()))
             }
         }
     }
@@ -230,7 +229,7 @@ impl Starting {
         let judged = judged.and_then(|result| initializer.judge(&result));
         judged.map_err(|message| ServeError::Initializer {
             function: initializer.function.name.to_owned(),
-            pid: self.process.pid(),
+            pid: self.process.pid,
             message,
         })
     }

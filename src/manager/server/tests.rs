@@ -15,7 +15,7 @@ use super::*;
 use crate::frame::{self, Decoder, Header, Kind};
 use crate::manager::ManagerError;
 use crate::manager::protocol::{Fault, ObjectId, PROTOCOL, decode_reply, encode_object};
-use crate::manager::secure::{Address, ConnectError, Key, Line, connect};
+use crate::manager::secure::{Address, ConnectError, Key, Line, connect_blocking};
 use crate::manager::store::{Mailbox, RootOp, Status};
 use crate::sys;
 use crate::wire;
@@ -44,7 +44,7 @@ struct Client {
 impl Client {
     fn of(server: &Server, key: &Key) -> Self {
         Self {
-            line: connect(server.address(), key, LIMIT).unwrap(),
+            line: connect_blocking(server.address(), key, LIMIT).unwrap(),
             decoder: Decoder::new(1 << 30),
             calls: 0,
         }
@@ -163,7 +163,7 @@ fn a_server_that_is_shut_down_by_a_client_answers_and_ends() {
     let address = server.address().clone();
     drop(server);
     assert!(matches!(
-        connect(&address, &key, LIMIT),
+        connect_blocking(&address, &key, LIMIT),
         Err(ConnectError::NobodyThere { .. })
     ));
 }
@@ -182,12 +182,12 @@ fn one_client_too_many_is_told_so_and_the_next_one_finds_room() {
     let (server, key) = served(Server::builder().max_connections(1));
     let mut one = Client::of(&server, &key);
     one.is_served();
-    let full = connect(server.address(), &key, LIMIT).map(drop);
+    let full = connect_blocking(server.address(), &key, LIMIT).map(drop);
     assert!(matches!(full, Err(ConnectError::Full { .. })), "{full:?}");
     one.is_served();
     drop(one);
     // Its end comes to the server when it comes.
-    while connect(server.address(), &key, LIMIT).is_err() {}
+    while connect_blocking(server.address(), &key, LIMIT).is_err() {}
 }
 
 #[test]
@@ -394,7 +394,7 @@ mod over_a_network {
             let _ = answers.join();
             recorded
         });
-        let line = connect(&address, &key, LIMIT).unwrap();
+        let line = connect_blocking(&address, &key, LIMIT).unwrap();
         let mut client = Client {
             line,
             decoder: Decoder::new(1 << 20),
@@ -420,7 +420,7 @@ mod over_a_network {
     fn another_key_and_garbage_are_refused_while_others_are_served() {
         let (server, key) = served_on_loopback();
         let mut good = Client::of(&server, &key);
-        let other = connect(server.address(), &Key::generate().unwrap(), LIMIT).map(drop);
+        let other = connect_blocking(server.address(), &Key::generate().unwrap(), LIMIT).map(drop);
         assert!(matches!(other, Err(ConnectError::Refused { .. })));
         let mut garbage = TcpStream::connect(host_and_port(&server)).unwrap();
         garbage.set_read_timeout(Some(LIMIT)).unwrap();

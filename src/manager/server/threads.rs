@@ -108,7 +108,7 @@ impl Threads {
                 reach,
                 signals: SignalMask::of_this_thread(),
                 server,
-                most: most.max(1),
+                most,
                 state: Mutex::default(),
                 changed: Condvar::new(),
                 is_needed: AtomicBool::new(false),

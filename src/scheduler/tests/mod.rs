@@ -1,5 +1,6 @@
 //! The scheduler against its world, and the policy line by line.
 
+mod dividing;
 mod elastic;
 mod ending;
 mod kills;
@@ -16,8 +17,8 @@ mod world;
 use std::num::NonZeroU64;
 
 use super::{
-    Action, Cancel, Cause, End, Finish, Kill, Pages, Place, Policy, Scheduler, Shutdown, State,
-    Terms, Turn, Verdict, WorkerId,
+    Action, Cancel, Cause, Divided, Division, End, Finish, Kill, Pages, Place, Policy, Scheduler,
+    Shutdown, State, Terms, Turn, Verdict, WorkerId,
 };
 use crate::error::TaskId;
 use crate::page::Progress;
@@ -35,6 +36,8 @@ const UNKNOWN: u32 = 1;
 struct Script {
     /// What has begun: recalls of it are lost.
     begun: Vec<Run>,
+    /// How many items those have that are chunks.
+    chunks: Vec<(WorkerId, u32, u32)>,
     /// What is left of these goes on when they are judged.
     continued: Vec<TaskId>,
     /// After so long.
@@ -92,6 +95,29 @@ impl Pages<()> for Script {
             Progress::Condemned { .. } => true,
             _ => false,
         }
+    }
+
+    fn divide(
+        &mut self,
+        worker: WorkerId,
+        seq: u32,
+        (): &mut (),
+        division: Division,
+    ) -> Option<Divided<()>> {
+        let Progress::Running { item, .. } = self.run(worker, seq)?.progress else {
+            return None;
+        };
+        let mut chunks = self.chunks.iter_mut();
+        let (.., items) = chunks.find(|(of, number, _)| (*of, *number) == (worker, seq))?;
+        let left = item + 1 + division.kept(*items - item - 1);
+        let mut taken = std::mem::replace(items, left) - left;
+        let mut pieces = Vec::new();
+        for share in (1..=division.pieces).rev() {
+            let items = taken.div_ceil(share);
+            taken -= items;
+            pieces.extend((items > 0).then_some(((), items)));
+        }
+        (!pieces.is_empty()).then_some(Divided { left, pieces })
     }
 
     fn judge(

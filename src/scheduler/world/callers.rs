@@ -1,6 +1,6 @@
 //! What callers do.
 
-use super::model::{Job, Left, Task};
+use super::model::{Job, Left, Status, Task};
 use super::{World, terms_of};
 use crate::error::TaskId;
 use crate::scheduler::{Asked, Cancel, Kill, Shutdown, State};
@@ -18,7 +18,7 @@ impl World {
         let task = self.model.tasks.len() as u64;
         let terms = terms_of(arg, self.model.now);
         let left = Left {
-            items: if terms.function == 2 { 2 } else { 0 },
+            items: terms.more_items as u8,
             retries: if arg >= 128 { arg >> 2 & 3 } else { 0 },
             pause_ns: [0, 40_000, 4_000_000][usize::from(arg % 3)],
         };
@@ -36,6 +36,7 @@ impl World {
                     suspicion: 0,
                     verdict: None,
                     is_given_up: false,
+                    part_of: None,
                 });
                 self.check_place_of_submitted(task);
             }
@@ -101,9 +102,38 @@ impl World {
     }
 
     pub(super) fn cancel(&mut self, arg: u64) {
-        let (task, pending) = self.any_task(arg);
+        let (task, _) = self.any_task(arg);
+        for TaskId(part) in self.scheduler.parts_of(TaskId(task)).into_iter().rev() {
+            self.cancel_one(part);
+        }
+        self.cancel_one(task);
+        self.check_none_begins(task);
+    }
+
+    /// Nothing of what was submitted under this number is to begin any more.
+    fn check_none_begins(&self, task: u64) {
+        for pending in self.model.pending() {
+            let entry = &self.model.tasks[pending as usize];
+            if pending == task || entry.part_of == Some(task) {
+                let (worker, seq) = entry.sent.unwrap();
+                let worker = self.model.find(worker).unwrap();
+                let frame = worker.frames.iter().find(|frame| frame.seq == seq);
+                let waits = match frame.unwrap().status {
+                    Status::Begun { item, .. } => item < entry.left.items.into(),
+                    Status::Ended { .. } => false,
+                    _ => true,
+                };
+                assert!(!waits || worker.is_liar || worker.condemned.is_some());
+            }
+        }
+    }
+
+    fn cancel_one(&mut self, task: u64) {
+        let entry = self.model.tasks.get(task as usize);
+        let pending = entry.filter(|entry| entry.end.is_none());
         let sent = pending.map(|task| task.sent);
         self.cancelling = Some(task);
+        self.model.is_cancelling = true;
         let cancel = self.turn(|it, turn| it.cancel(TaskId(task), turn));
         match (cancel, sent) {
             (Cancel::Unknown, None) | (Cancel::Cancelled, Some(_)) => {}
@@ -152,6 +182,7 @@ impl World {
         if !self.model.is_broken {
             self.model.shutdown = self.model.shutdown.max(Some(mode));
         }
+        self.model.is_cancelling = true;
         self.turn(|it, turn| it.shutdown(mode, turn));
         self.carry_out();
     }

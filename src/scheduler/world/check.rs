@@ -5,7 +5,7 @@ use super::{World, number_of};
 use crate::error::TaskId;
 use crate::scheduler::estimate::UNKNOWN_NS;
 use crate::scheduler::timers::Timer;
-use crate::scheduler::{Action, End, Place, Shutdown, State, Verdict, WorkerId};
+use crate::scheduler::{Action, End, LONGEST_LOOK_NS, Place, Shutdown, State, Verdict, WorkerId};
 
 impl World {
     pub(super) fn send(&mut self, id: WorkerId, seq: u32, TaskId(task): TaskId) {
@@ -14,6 +14,7 @@ impl World {
         assert_eq!(self.model.place(task), Some(Place::Queued));
         let estimate_ns = self.model.estimate(&self.model.tasks[task as usize].terms);
         self.model.tasks[task as usize].sent = Some((id, seq));
+        let is_chunk = self.model.tasks[task as usize].terms.more_items > 0;
         let worker = self.model.worker(id);
         assert!(worker.serves() && worker.has_room(), "{worker:?}");
         assert!(!worker.is_worn, "it is used up");
@@ -30,6 +31,7 @@ impl World {
             seq,
             task,
             estimate_ns,
+            is_chunk,
             status: Status::Sent,
         });
     }
@@ -37,6 +39,12 @@ impl World {
     pub(super) fn complete(&mut self, task: TaskId, job: &Job, end: End) {
         let shutdown = self.model.shutdown;
         let now = self.model.now;
+        let part_of = |task: u64| self.model.tasks.get(task as usize)?.part_of;
+        let chunk = part_of(task.0);
+        let is_part = chunk.is_some()
+            && self
+                .cancelling
+                .is_some_and(|it| chunk == Some(it) || chunk == part_of(it));
         let entry = &mut self.model.tasks[number_of(task)];
         assert_eq!((job.task, job.left), (task.0, entry.left));
         assert_eq!(entry.end, None, "a task ends once");
@@ -46,7 +54,7 @@ impl World {
             End::Lost => assert_eq!(entry.verdict, Some(Verdict::Begun)),
             End::Cancelled => {
                 assert_eq!(entry.sent, None, "nothing that has begun is cancelled");
-                let is_meant = self.cancelling == Some(task.0);
+                let is_meant = self.cancelling == Some(task.0) || is_part;
                 assert!(is_meant || shutdown >= Some(Shutdown::CancelPending));
             }
             End::Overdue => {
@@ -195,14 +203,30 @@ impl World {
                 assert!(!is_due || is_ending, "its caller was promised its end");
             }
         }
-        assert!(self.permits.held() >= pending.len());
+        for root in 0..model.tasks.len() as u64 {
+            let is_part = |task: &u64| model.tasks[*task as usize].part_of == Some(root);
+            let parts: Vec<_> = pending
+                .iter()
+                .copied()
+                .filter(is_part)
+                .map(TaskId)
+                .collect();
+            assert_eq!(scheduler.parts_of(TaskId(root)), parts);
+        }
+        assert!(scheduler.dividing.is_empty() || !pending.is_empty());
+        let submitted = pending
+            .iter()
+            .filter(|task| model.tasks[**task as usize].part_of.is_none());
+        assert!(self.permits.held() >= submitted.count());
     }
 
     fn check_workers(&self) {
         let (scheduler, model) = (&self.scheduler, &self.model);
         let mut waiting = 0;
+        let mut chunks = 0;
         for worker in &model.workers {
             let open = worker.open();
+            chunks += open.iter().filter(|frame| frame.is_chunk).count();
             waiting += open.len().saturating_sub(1);
             let head = open.first().map(|head| (TaskId(head.task), head.seq));
             assert_eq!(scheduler.head_of(worker.id()), head);
@@ -210,7 +234,7 @@ impl World {
             let is_condemned = worker.condemned.is_some() && !worker.is_liar;
             assert!(!is_condemned || open.iter().all(|frame| frame.status != Status::Sent));
         }
-        assert_eq!(scheduler.prefetched, waiting);
+        assert_eq!((scheduler.prefetched, scheduler.chunks), (waiting, chunks));
         let loads = scheduler
             .workers
             .iter()
@@ -309,6 +333,13 @@ impl World {
         let is_open = scheduler.state() == State::Open;
         let could_grow = is_open && scheduler.staff < model.policy.max_workers;
         assert!(looks_for_stuck || scheduler.prefetched == 0 || !could_grow);
+        let looks_at_ns = take(Timer::Divide);
+        assert_eq!(looks_at_ns, scheduler.dividing.looks_at_ns);
+        assert!(
+            looks_at_ns.is_some() || !self.waits_for_division(),
+            "nobody will look"
+        );
+        assert!(looks_at_ns.is_none_or(|it| it <= model.now + LONGEST_LOOK_NS));
         let idle_ns = take(Timer::Idle);
         let idle = model.workers.iter().filter_map(|worker| worker.idle_ns);
         if let Some(timeout_ns) = model.policy.idle_timeout_ns
@@ -320,6 +351,31 @@ impl World {
             assert!(idle_ns.is_some_and(|idle_ns| idle_ns <= due_ns), "{due_ns}");
         }
         assert_eq!(timers, [], "timers of what is gone");
+    }
+
+    /// Whether somebody is idle, or could be started, while items wait behind the one that runs.
+    fn waits_for_division(&self) -> bool {
+        let (scheduler, model) = (&self.scheduler, &self.model);
+        let could_grow =
+            scheduler.state() == State::Open && scheduler.staff < model.policy.max_workers;
+        let has_taker = could_grow || model.workers.iter().any(Worker::is_idle);
+        let waits = |worker: &Worker| {
+            let Some(head) = worker.open().first().copied() else {
+                return false;
+            };
+            let last = model.tasks[head.task as usize].left.items.into();
+            let is_waiting = match head.status {
+                Status::Sent => last > 0,
+                Status::Begun { item, .. } => item < last,
+                _ => false,
+            };
+            let is_going = worker.is_killed || worker.condemned.is_some() || worker.is_liar;
+            let at = scheduler.find(worker.id()).unwrap();
+            let ending = scheduler.workers[at].ending;
+            let is_ending = ending.is_some_and(|ending| ending.item.is_none());
+            is_waiting && head.is_chunk && !is_going && !is_ending
+        };
+        has_taker && model.workers.iter().any(waits)
     }
 
     /// Called when the scheduler has just been told what time it is.

@@ -231,7 +231,7 @@ impl World {
                 }
                 Action::Complete { task, job, end } => {
                     self.complete(task, &job, end);
-                    ended += 1;
+                    ended += usize::from(self.model.is_all_ended(task.0));
                 }
                 Action::Retire { worker } => {
                     let worker = self.model.worker(worker);
@@ -286,6 +286,7 @@ impl World {
         self.finishing = None;
         self.punishing = None;
         self.model.is_racing = self.has_races;
+        self.model.is_cancelling = false;
         for task in &mut self.model.tasks {
             task.verdict = None;
             task.is_given_up = false;
@@ -329,7 +330,11 @@ fn terms_of(arg: u8, now: u64) -> Terms {
     let limit = |ns: u64| std::num::NonZeroU64::new(ns);
     Terms {
         function: u32::from(arg % 4),
-        more_items: 0,
+        more_items: match (arg % 4, arg & 32) {
+            (2, 0) => 2,
+            (2, _) => 9,
+            _ => 0,
+        },
         priority: [0, 0, 1, 0, -1, 0, 2, 0][usize::from(arg >> 2 & 7)],
         is_alone: arg & 15 == 7,
         timeout_ns: match arg >> 4 & 3 {

@@ -48,6 +48,8 @@ pub(super) struct Frame {
     pub(super) seq: u32,
     pub(super) task: u64,
     pub(super) estimate_ns: u64,
+    /// It had many items when it was sent.
+    pub(super) is_chunk: bool,
     pub(super) status: Status,
 }
 
@@ -254,6 +256,8 @@ pub(super) struct Task {
     pub(super) verdict: Option<Verdict>,
     /// Within this event.
     pub(super) is_given_up: bool,
+    /// What was submitted, if it has been divided from that.
+    pub(super) part_of: Option<u64>,
 }
 
 impl Task {
@@ -295,6 +299,8 @@ pub(super) struct Model {
     /// Workers do not stand still within this event: they begin what is next, and end what they have begun, just
     /// before they are asked about it.
     pub(super) is_racing: bool,
+    /// What has not begun may be ended within this event.
+    pub(super) is_cancelling: bool,
     /// How often anybody has been asked who may lie.
     pub(super) lies: usize,
 }
@@ -312,6 +318,7 @@ impl Model {
             recalls: 0,
             judging: None,
             is_racing: false,
+            is_cancelling: false,
             lies: 0,
         }
     }
@@ -341,6 +348,13 @@ impl Model {
 
     pub(super) fn is_pending(&self, task: u64) -> bool {
         self.tasks[task as usize].end.is_none()
+    }
+
+    /// Whether all of what was submitted with this task has ended.
+    pub(super) fn is_all_ended(&self, task: u64) -> bool {
+        let chunk = self.tasks[task as usize].part_of.unwrap_or(task);
+        let mut pending = self.pending().into_iter();
+        !pending.any(|other| other == chunk || self.tasks[other as usize].part_of == Some(chunk))
     }
 
     /// Those that wait for a worker, in their order.
@@ -389,14 +403,15 @@ impl Model {
         let Some(first) = runs.next() else {
             return UNKNOWN_NS;
         };
-        runs.fold(first, |mean, run| {
+        let mean = runs.fold(first, |mean, run| {
             let run = run.min(16 * mean + 20_000);
             if run > mean {
                 mean + (run - mean).div_ceil(8)
             } else {
                 mean - (mean - run).div_ceil(8)
             }
-        })
+        });
+        (mean * (1 + u64::from(terms.more_items))).min(UNKNOWN_NS)
     }
 
     /// What becomes of a task that has failed, or has lost its worker: it is tried again, if it may be.

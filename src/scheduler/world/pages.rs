@@ -1,9 +1,11 @@
 //! The status pages of the world's workers.
 
-use super::model::{Frame, Job, Model, Status, may_be_tried_again};
+use super::model::{Frame, Job, Left, Model, Status, Task, may_be_tried_again};
 use crate::error::TaskId;
 use crate::page::Progress;
-use crate::scheduler::{Cause, MAX_SUSPICION, Pages, RESULT_GRACE_NS, Verdict, WorkerId};
+use crate::scheduler::{
+    Cause, Divided, Division, MAX_SUSPICION, Pages, RESULT_GRACE_NS, STUCK_NS, Verdict, WorkerId,
+};
 
 impl Model {
     /// What is on the page for this task. Nobody asks for what is not.
@@ -18,6 +20,50 @@ impl Model {
         self.lies += 1;
         let count = self.lies;
         self.worker(worker).is_liar.then_some(count)
+    }
+
+    /// The items of a chunk from this one on are tasks of their own from now on.
+    fn cut(&mut self, task: usize, job: &mut Job, cut: u8, pieces: u32) -> Divided<Job> {
+        let mut taken = job.left.items + 1 - cut;
+        job.left.items = cut - 1;
+        let root = self.tasks[task].part_of.unwrap_or(task as u64);
+        let entry = &mut self.tasks[task];
+        entry.left = job.left;
+        entry.terms.more_items = (cut - 1).into();
+        let (terms, left) = (entry.terms, entry.left);
+        let mut divided = Vec::new();
+        for piece in (1..=pieces).rev() {
+            let items = u32::from(taken).div_ceil(piece) as u8;
+            taken -= items;
+            if items == 0 {
+                continue;
+            }
+            let left = Left {
+                items: items - 1,
+                ..left
+            };
+            let task = self.tasks.len() as u64;
+            let mut terms = terms;
+            terms.more_items = left.items.into();
+            self.tasks.push(Task {
+                terms,
+                left,
+                end: None,
+                sent: None,
+                again_ns: None,
+                is_killed: false,
+                suspicion: 0,
+                verdict: None,
+                is_given_up: false,
+                part_of: Some(root),
+            });
+            divided.push((Job { task, left }, items.into()));
+        }
+        assert_eq!(taken, 0);
+        Divided {
+            left: cut.into(),
+            pieces: divided,
+        }
     }
 
     fn at(&self, id: WorkerId) -> usize {
@@ -118,6 +164,54 @@ impl Pages<Job> for Model {
             Status::Begun { .. } | Status::Ended { .. } => false,
             other => panic!("{other:?} is condemned"),
         }
+    }
+
+    fn divide(
+        &mut self,
+        worker: WorkerId,
+        seq: u32,
+        job: &mut Job,
+        division: Division,
+    ) -> Option<Divided<Job>> {
+        // As what is recalled, it comes back in the middle of an event.
+        self.recalls += 1;
+        if self.is_racing && self.lies.is_multiple_of(2) {
+            let at = self.at(worker);
+            self.step(at);
+        }
+        let lies = self.lies(worker);
+        let frame = *self.frame(worker, seq);
+        let entry = self.worker(worker);
+        let has_taken_long = entry.progress_ns + STUCK_NS < self.now;
+        assert!(has_taken_long || self.is_cancelling, "it is left alone");
+        let items = job.left.items;
+        let cut = match (lies, frame.status) {
+            (Some(lies), _) => {
+                (items > 0 && lies % 3 > 0).then(|| 1 + (lies % 256) as u8 % items)?
+            }
+            (None, Status::Begun { item, .. }) => {
+                if self.find(worker)?.condemned.is_some() {
+                    return None;
+                }
+                let waiting = u32::from(items) - item;
+                let kept = division.kept(waiting);
+                if kept >= waiting {
+                    return None;
+                }
+                (item + 1 + kept) as u8
+            }
+            (None, Status::Ended { .. }) => return None,
+            (None, other) => {
+                assert!(self.is_cancelling, "{other:?} is divided");
+                return None;
+            }
+        };
+        let divided = self.cut(frame.task as usize, job, cut, division.pieces);
+        let terms = self.tasks[frame.task as usize].terms;
+        let estimate_ns = self.estimate(&terms);
+        let frame = self.frame(worker, seq);
+        frame.estimate_ns = frame.estimate_ns.min(estimate_ns);
+        Some(divided)
     }
 
     fn judge(

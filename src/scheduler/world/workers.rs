@@ -120,7 +120,8 @@ impl World {
             self.finishing = Some(task);
             self.expected.progress();
             let function = self.model.tasks[task as usize].terms.function;
-            self.model.runs[function as usize].push(finish.run_ns.unwrap());
+            let items = 1 + u64::from(self.model.tasks[task as usize].terms.more_items);
+            self.model.runs[function as usize].push(finish.run_ns.unwrap() / items);
             if has_failed && let Some(job) = self.scheduler.job_mut(TaskId(task)) {
                 finish.again_ns = self.model.fail(task, job);
             }

@@ -7,6 +7,7 @@ use crate::error::{SubmitError, TaskError};
 use crate::executor::core::Work;
 use crate::executor::gate::Permit;
 use crate::executor::map::batch::{Batch, Given};
+use crate::page::MAX_ITEMS;
 use crate::wire::Handles;
 
 /// How many tasks per worker are submitted ahead, unless [`Map::buffersize`](crate::Map::buffersize) says otherwise: enough to
@@ -111,9 +112,15 @@ impl<I: Iterator, E> Engine<I, E> {
         if self.inputs.is_none() {
             return;
         }
-        // As many as can be counted in a frame.
-        let chunksize = self.next_chunksize().min(u32::MAX as usize);
-        let is_chosen = matches!(self.chunks, Chunks::Of(_));
+        // As many as can be counted on a status page.
+        let chunksize = self.next_chunksize().min(MAX_ITEMS as usize);
+        let time = match self.chunks {
+            Chunks::Of(_) => None,
+            Chunks::Taking(time) => Some(time),
+        };
+        let mut pulling = time
+            .filter(|_| chunksize > 1)
+            .map(|time| self.pace.begin(time));
         // The last item may be of any length: see `Draft::fitting`.
         let half_a_frame = usize::try_from(self.executor.0.max_frame() / 2).unwrap_or(usize::MAX);
         let enough = CHUNK_BYTES.min(half_a_frame);
@@ -126,7 +133,13 @@ impl<I: Iterator, E> Engine<I, E> {
             && self.after_draft.is_none()
             && !is_at_end
         {
-            if !is_chosen && self.draft.size() >= enough {
+            if time.is_some() && self.draft.size() >= enough {
+                break;
+            }
+            if let Some(pulling) = &mut pulling
+                && pulling.is_over(self.draft.len())
+            {
+                self.last_chunk = self.draft.len();
                 break;
             }
             let draft = &mut self.draft;
@@ -144,6 +157,9 @@ impl<I: Iterator, E> Engine<I, E> {
                 }
             }
             draft.forget();
+        }
+        if let Some(pulling) = pulling {
+            self.pace.end(pulling, self.draft.len());
         }
         self.pulled += self.draft.len() + usize::from(self.after_draft.is_some());
         if is_at_end {

@@ -1,8 +1,11 @@
 //! The items of a chunk: who has been answered, who is to be tried again, who has not begun.
 
+use std::sync::Arc;
+
 use crate::error::TaskError;
 use crate::executor::core::Work;
 use crate::future::{Answer, Answers, Place, Stage};
+use crate::primitives::plain::{Mutex, lock};
 use crate::registry::Function;
 use crate::wire::{ChunkReader, Handles, is_err, value_at};
 
@@ -11,25 +14,42 @@ use super::Ending;
 /// The items that a chunk's payload has, in its order.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    /// Brings the next answers.
-    stage: Stage,
-    /// Those, as far as they are known.
+    line: Arc<Mutex<Line>>,
+    /// The next answers, as far as they are known.
     answers: Answers,
+    /// How many items they are about.
+    answered: u32,
     /// How many items the payload has.
     count: u32,
     /// How many have ended, from the first on: were answered, or set aside.
     ended: u32,
     /// Those that were set aside, to be tried again.
     aside: Vec<Item>,
-    /// What the items of the payload are, if it is not the first one.
-    later: Option<Vec<Item>>,
+    items: Items,
+}
+
+/// Where the answers go to: those of a chunk, and those of all that has been divided from it.
+#[derive(Debug)]
+struct Line {
+    /// Brings the next ones.
+    stage: Stage,
+    /// How many items have yet to be answered.
+    left: u32,
+}
+
+/// What the items of the payload are.
+#[derive(Debug)]
+enum Items {
+    /// Those that were submitted, from this number on. None of them has been tried before.
+    From(u32),
+    Listed(Vec<Item>),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
     /// The place in this payload.
     place: u32,
-    /// The number in the first one.
+    /// The number in the one that was submitted.
     number: u32,
     /// How often it has begun, and failed.
     tried: u32,
@@ -38,13 +58,51 @@ struct Item {
 impl Chunk {
     pub(super) fn new(stage: Stage, count: u32) -> Self {
         Self {
-            stage,
+            line: Arc::new(Mutex::new(Line { stage, left: count })),
             answers: Answers::default(),
+            answered: 0,
             count,
             ended: 0,
             aside: Vec::new(),
-            later: None,
+            items: Items::From(0),
         }
+    }
+
+    /// Gives the items from `cut` on away, to so many other chunks at most, each of which has a share. Returns what its own payload is without
+    /// them, and the others with theirs.
+    pub(super) fn divide(
+        &mut self,
+        cut: u32,
+        pieces: u32,
+        function: &'static Function,
+        payload: &[u8],
+    ) -> (Vec<u8>, Vec<(Vec<u8>, Self)>) {
+        let arguments = arguments(payload, self.count);
+        let payload_of = |from: u32, to: u32| {
+            let of = arguments.get(from as usize..to as usize);
+            Work::chunk(function, of.unwrap_or_default().iter().copied()).payload
+        };
+        let mut parts = Vec::new();
+        let mut from = cut;
+        let mut pieces_left = pieces.max(1);
+        while from < self.count {
+            let share = (self.count - from).div_ceil(pieces_left.max(1));
+            let to = from + share;
+            let part = Self {
+                line: self.line.clone(),
+                answers: Answers::default(),
+                answered: 0,
+                count: share,
+                ended: 0,
+                aside: Vec::new(),
+                items: self.items.of(from, to),
+            };
+            parts.push((payload_of(from, to), part));
+            pieces_left -= 1;
+            from = to;
+        }
+        self.count = cut.min(self.count);
+        (payload_of(0, self.count), parts)
     }
 
     /// How many items there are.
@@ -84,19 +142,20 @@ impl Chunk {
         (place, end, is_err(value))
     }
 
-    /// Whether its items are those that it was submitted with, in their order.
+    /// Whether its items were submitted one behind the other, and none has been tried before.
     pub(super) fn is_first_round(&self) -> bool {
-        self.later.is_none()
+        matches!(self.items, Items::From(_))
     }
 
     /// The next `count` items of a first round have results, which stand in the payload from there on.
     pub(super) fn end_run(&mut self, count: u32, start: usize) {
         self.answers.items.push(Answer::Values {
-            item: self.ended,
+            item: self.item(self.ended).number,
             count,
             start,
         });
         self.ended += count;
+        self.answered += count;
     }
 
     /// The next item has this result.
@@ -145,14 +204,15 @@ impl Chunk {
         if self.answers.items.is_empty() {
             return None;
         }
-        let is_over = self.ended == self.count && self.aside.is_empty();
-        let next = (!is_over).then(|| self.stage.successor());
+        let mut line = lock(&self.line);
+        line.left -= std::mem::take(&mut self.answered);
+        let next = (line.left > 0).then(|| line.stage.successor());
         let mut answers = std::mem::take(&mut self.answers);
         answers.next.clone_from(&next);
         // The last one is told and not needed any more.
         let stage = match next {
-            Some(next) => std::mem::replace(&mut self.stage, next),
-            None => self.stage.clone(),
+            Some(next) => std::mem::replace(&mut line.stage, next),
+            None => line.stage.clone(),
         };
         Some(Ending::Items(stage, Box::new(answers)))
     }
@@ -166,13 +226,7 @@ impl Chunk {
     ) -> Option<(Vec<u8>, u32)> {
         let mut left = self.left();
         let tried = left.iter().map(|item| item.tried).min()?;
-        // The payload was written by `Work::chunk`.
-        let arguments: Vec<&[u8]> = ChunkReader::new(payload).into_iter().flatten().collect();
-        debug_assert_eq!(
-            arguments.len(),
-            self.count as usize,
-            "a chunk of ours can be read"
-        );
+        let arguments = arguments(payload, self.count);
         let of = |item: &Item| arguments.get(item.place as usize).copied();
         let left_arguments = left.iter().map(|item| of(item).unwrap_or_default());
         let payload = Work::chunk(function, left_arguments).payload;
@@ -182,13 +236,14 @@ impl Chunk {
         self.count = left.len() as u32;
         self.ended = 0;
         self.aside = Vec::new();
-        self.later = Some(left);
+        self.items = Items::Listed(left);
         Some((payload, tried))
     }
 
     /// Everything that has not been answered ends like this, by how often it has begun.
     pub(super) fn fail_all(mut self, error: impl Fn(u32) -> TaskError) -> Option<Ending> {
         let left = self.left();
+        self.answered += left.len() as u32;
         self.answers
             .items
             .extend(left.into_iter().map(|item| Answer::One {
@@ -211,17 +266,50 @@ impl Chunk {
         let item = self.item(self.ended).number;
         self.answers.items.push(Answer::One { item, outcome });
         self.ended += 1;
+        self.answered += 1;
     }
 
     fn item(&self, place: u32) -> Item {
-        let later = self
-            .later
-            .as_ref()
-            .and_then(|later| later.get(place as usize));
-        later.copied().unwrap_or(Item {
+        self.items.at(place)
+    }
+}
+
+impl Items {
+    fn at(&self, place: u32) -> Item {
+        let (listed, first) = match self {
+            Self::From(first) => (None, *first),
+            Self::Listed(items) => (items.get(place as usize), 0),
+        };
+        listed.copied().unwrap_or(Item {
             place,
-            number: place,
+            number: first + place,
             tried: 0,
         })
     }
+
+    /// Those in these places, as those of another payload.
+    fn of(&self, from: u32, to: u32) -> Self {
+        match self {
+            Self::From(first) => Self::From(first + from),
+            Self::Listed(_) => Self::Listed(
+                (from..to)
+                    .map(|at| Item {
+                        place: at - from,
+                        ..self.at(at)
+                    })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// What each item of a payload has, which was written by [`Work::chunk`] and has so many.
+fn arguments(payload: &[u8], count: u32) -> Vec<&[u8]> {
+    let arguments: Vec<&[u8]> = ChunkReader::new(payload).into_iter().flatten().collect();
+    debug_assert_eq!(
+        arguments.len(),
+        count as usize,
+        "a chunk of ours can be read"
+    );
+    arguments
 }

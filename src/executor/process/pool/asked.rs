@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Effects, Pool};
+use super::{Effects, Inner, Pool};
 use crate::error::{SubmitError, TaskId};
 use crate::executor::core::{Core, Promises, Shutdown, Work};
 use crate::executor::gate::{Gate, Permit};
@@ -58,6 +58,22 @@ impl Pool {
 }
 
 impl Pool {
+    /// Ends a task that has not begun: true; or asks it to end.
+    fn cancel_one(&self, inner: &mut Inner, task: TaskId, effects: &mut Effects) -> bool {
+        let found = inner.turn(|scheduler, turn| scheduler.cancel(task, turn));
+        if let Cancel::Running { worker, seq } = found {
+            // The task can ask for this; a chunk looks at it between its items.
+            if let Some(link) = inner.links.get(&worker) {
+                link.page.ask_cancel(seq);
+            }
+            if let Some(job) = inner.scheduler.job_mut(task) {
+                job.cancel();
+            }
+        }
+        self.act(inner, effects);
+        found == Cancel::Cancelled
+    }
+
     /// Other bounds for the number of workers.
     pub(in crate::executor::process) fn resize(&self, min_workers: usize, max_workers: usize) {
         if self.home.is_elsewhere() {
@@ -76,18 +92,15 @@ impl Host for Pool {
             return false;
         }
         let mut state = lock(&self.state);
-        let found = state.turn(|scheduler, turn| scheduler.cancel(task, turn));
-        if let Cancel::Running { worker, seq } = found {
-            // The task can ask for this; a chunk looks at it between its items.
-            if let Some(link) = state.links.get(&worker) {
-                link.page.ask_cancel(seq);
-            }
-            if let Some(job) = state.scheduler.job_mut(task) {
-                job.cancel();
-            }
+        let mut effects = Effects::default();
+        // What has been divided from it is later in line.
+        let parts = state.scheduler.parts_of(task);
+        for part in parts.into_iter().rev() {
+            self.cancel_one(&mut state, part, &mut effects);
         }
-        self.finish(state, Effects::default());
-        found == Cancel::Cancelled
+        let is_cancelled = self.cancel_one(&mut state, task, &mut effects);
+        self.finish(state, effects);
+        is_cancelled
     }
 
     fn kill(&self, task: TaskId) -> Kill {

@@ -75,7 +75,7 @@ impl Pool {
                         debug_assert!(false, "a task is sent to a worker that is there");
                         continue;
                     };
-                    link.page.send(seq);
+                    link.page.send(seq, job.items());
                     link.note_items(job.items());
                     if link.note_sent(seq) {
                         effects.fresh.push((link.clone(), seq));

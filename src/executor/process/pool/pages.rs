@@ -7,7 +7,7 @@ use crate::error::{EndOfWorker, TaskId};
 use crate::executor::process::job::{self, Death, Endings, Job};
 use crate::executor::process::link::Link;
 use crate::page::{Judgement, Progress};
-use crate::scheduler::{Cause, Pages, Verdict, WorkerId};
+use crate::scheduler::{Cause, Divided, Division, Pages, Verdict, WorkerId};
 use crate::sys;
 
 /// The status pages of workers that live.
@@ -40,6 +40,19 @@ impl Pages<Job> for Living<'_> {
     fn condemn(&mut self, worker: WorkerId, seq: u32, item: Option<u32>) -> bool {
         let link = self.0.get(&worker);
         link.is_some_and(|link| link.page.condemn(seq, item))
+    }
+
+    fn divide(
+        &mut self,
+        worker: WorkerId,
+        seq: u32,
+        job: &mut Job,
+        division: Division,
+    ) -> Option<Divided<Job>> {
+        let page = &self.0.get(&worker)?.page;
+        let kept = |waiting| division.kept(waiting);
+        let cut = page.cut(seq, job.next_item(), job.items(), kept)?;
+        Some(job.divide(cut, division.pieces))
     }
 
     fn judge(&mut self, _: WorkerId, _: u32, _: TaskId, _: &mut Job, _: Option<Cause>) -> Verdict {
@@ -81,6 +94,16 @@ impl Pages<Job> for Dying<'_> {
 
     fn condemn(&mut self, worker: WorkerId, seq: u32, item: Option<u32>) -> bool {
         Pages::<Job>::condemn(&mut self.living, worker, seq, item)
+    }
+
+    fn divide(
+        &mut self,
+        worker: WorkerId,
+        seq: u32,
+        job: &mut Job,
+        division: Division,
+    ) -> Option<Divided<Job>> {
+        self.living.divide(worker, seq, job, division)
     }
 
     fn judge(

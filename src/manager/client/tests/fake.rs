@@ -17,7 +17,7 @@ use crate::manager::client::site::{Dial, Way};
 use crate::manager::protocol::{
     Fault, ObjectId, PROTOCOL, begin_answer, decode_object, encode_fault,
 };
-use crate::manager::secure::{Address, Key, Line};
+use crate::manager::secure::{Address, Key, Line, Pace, at_once};
 use crate::manager::store::{RootOp, Welcome};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sync::tests::until;
@@ -83,7 +83,7 @@ pub(super) fn start() -> (Manager, Seen) {
         dial: Some(dial),
         ..Way::new(address, Key::from_bytes([7; 32]))
     };
-    let manager = Manager::open(way, Duration::from_secs(60)).unwrap();
+    let manager = at_once(Manager::open(way, Duration::from_secs(60), Pace::Blocks)).unwrap();
     (manager, seen)
 }
 

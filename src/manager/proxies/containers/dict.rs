@@ -1,13 +1,15 @@
 //! A dictionary.
 
+use std::borrow::Borrow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
 use super::number::{Number, change, was};
 use super::{
-    Entry, all, bytes, calls, encoded, entry, length, maybe, proxy, seen, sent, update,
-    update_async,
+    Entry, all, bytes, bytes_of_borrowed, calls, encoded, entry, length, maybe, proxy, seen, sent,
+    update, update_async,
 };
 use crate::manager::ManagerError;
 use crate::manager::client::{Calling, Manager, unpack};
@@ -24,6 +26,11 @@ proxy! {
     /// **Keys are compared by their encoding.** So a `HashMap` is unfit as a key, or as a part of one, as equal ones may be encoded differently;
     /// and so is a value of a type whose `Eq` sees less than its encoding has.
     ///
+    /// **A key can be given as what it is borrowed as**, as with the standard library's maps: `get("so")` where the keys are `String`s. That has to be encoded as the
+    /// key itself is, where those ask for the same `Eq` and `Hash`. It is so for `str` and `String`, `Path` and `PathBuf`, `[T]` and `Vec<T>`, and what a `Box`, `Arc` or `Cow`
+    /// holds. It is not for an array: `[T; 4]` can be borrowed as a `[T]`, but has no length in its encoding, so that no key is found by one.
+    /// A type of your own that implements `Borrow` has to see to it: what is not encoded so is not found, and nothing says why.
+    ///
     /// ```standalone_crate
     /// use procession::manager::Manager;
     ///
@@ -34,7 +41,7 @@ proxy! {
     ///     for word in ["so", "much", "so"] {
     ///         counts.fetch_add(word.to_owned(), 1)?;
     ///     }
-    ///     assert_eq!(counts.get(&"so".to_owned())?, Some(2));
+    ///     assert_eq!(counts.get("so")?, Some(2));
     ///     counts.entry("more".to_owned()).and_modify(|n| *n += 1).or_insert(7)?;
     ///     let entries = [("so", 2), ("much", 1), ("more", 7)];
     ///     assert_eq!(counts.items()?, entries.map(|(word, n)| (word.to_owned(), n)));
@@ -131,8 +138,8 @@ where
         }
 
         /// The value of a key, if it has one.
-        fn get / get_async(&self, key: &K) -> Option<V> {
-            let key = bytes(&self.remote, key)?;
+        fn get / get_async [Q of K](&self, key: &Q) -> Option<V> {
+            let key = bytes_of_borrowed(&self.remote, key)?;
             Ok(self.remote.call(&DictOp::Get { key }, maybe))
         }
 
@@ -144,14 +151,14 @@ where
         }
 
         /// Removes a key, and returns the value that it had. If its future is dropped, it is not known whether it was removed; if it was, the value is lost.
-        fn remove / remove_async(&self, key: &K) -> Option<V> {
-            let key = bytes(&self.remote, key)?;
+        fn remove / remove_async [Q of K](&self, key: &Q) -> Option<V> {
+            let key = bytes_of_borrowed(&self.remote, key)?;
             Ok(self.remote.call(&DictOp::Remove { key }, maybe))
         }
 
         /// Whether a key has a value.
-        fn contains_key / contains_key_async(&self, key: &K) -> bool {
-            let key = bytes(&self.remote, key)?;
+        fn contains_key / contains_key_async [Q of K](&self, key: &Q) -> bool {
+            let key = bytes_of_borrowed(&self.remote, key)?;
             Ok(self.remote.call(&DictOp::Contains { key }, Ok))
         }
 
@@ -203,7 +210,7 @@ where
 
         /// Gives a key another value (`None`: removes it) if it has the expected one (`None`: has none), and says whether it was so. Values are
         /// compared by their encoding.
-        fn compare_and_swap / compare_and_swap_async(&self, key: &K, expected: Option<&V>, value: Option<&V>) -> bool {
+        fn compare_and_swap / compare_and_swap_async [Q of K](&self, key: &Q, expected: Option<&V>, value: Option<&V>) -> bool {
             let expected = expected.map(|expected| bytes(&self.remote, expected)).transpose()?;
             Ok(self.put_back(key, value, expected))
         }
@@ -224,11 +231,15 @@ where
     /// # Errors
     ///
     /// As [every call](ManagerError#what-every-call-can-say).
-    pub fn update(
+    pub fn update<Q>(
         &self,
-        key: &K,
+        key: &Q,
         mut change: impl FnMut(Option<V>) -> Option<V>,
-    ) -> Result<(), ManagerError> {
+    ) -> Result<(), ManagerError>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         update(
             || self.read(key),
             |value| *value = change(value.take()),
@@ -237,11 +248,15 @@ where
     }
 
     /// [`update`](Self::update), awaited. Dropped before its end, it may have changed it.
-    pub async fn update_async(
+    pub async fn update_async<Q>(
         &self,
-        key: &K,
+        key: &Q,
         mut change: impl FnMut(Option<V>) -> Option<V>,
-    ) -> Result<(), ManagerError> {
+    ) -> Result<(), ManagerError>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized,
+    {
         update_async(
             || self.read(key),
             |value| *value = change(value.take()),
@@ -255,23 +270,26 @@ where
         Entry::new(self, key)
     }
 
-    pub(super) fn read(&self, key: &K) -> Calling<(Option<V>, Option<ByteBuf>)> {
+    pub(super) fn read<Q: Serialize + ?Sized>(
+        &self,
+        key: &Q,
+    ) -> Calling<(Option<V>, Option<ByteBuf>)> {
         sent(|| {
-            let key = bytes(&self.remote, key)?;
+            let key = bytes_of_borrowed(&self.remote, key)?;
             let read = |value: Option<Packed>| Ok(value.map(seen).transpose()?.unzip());
             Ok(self.remote.call(&DictOp::Get { key }, read))
         })
     }
 
-    pub(super) fn put_back(
+    pub(super) fn put_back<Q: Serialize + ?Sized>(
         &self,
-        key: &K,
+        key: &Q,
         value: Option<&V>,
         expected: Option<ByteBuf>,
     ) -> Calling<bool> {
         sent(|| {
             let swap = DictOp::CompareAndSwap {
-                key: self.remote.pack(key)?,
+                key: self.remote.pack_borrowed(key)?,
                 expected,
                 value: value.map(|value| self.remote.pack(value)).transpose()?,
             };

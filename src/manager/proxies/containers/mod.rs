@@ -98,24 +98,32 @@ macro_rules! proxy {
 }
 use proxy;
 
-/// Calls in both forms. The body makes the call; where it fails, that is what the call says.
+/// Calls in both forms. The body makes the call; where it fails, that is what the call says. With `[Q of K]`, it takes what a `K` can be borrowed as.
 macro_rules! calls {
     ($(
         $(#[$docs:meta])*
-        fn $name:ident / $name_async:ident(&$this:ident $(, $argument:ident: $type:ty)* $(,)?)
-            -> $answer:ty $body:block
+        fn $name:ident / $name_async:ident $([$borrowed:ident of $owned:ident])?
+            (&$this:ident $(, $argument:ident: $type:ty)* $(,)?) -> $answer:ty $body:block
     )*) => {$(
         $(#[$docs])*
         ///
         /// # Errors
         ///
         /// As [every call](ManagerError#what-every-call-can-say), and what is said above.
-        pub fn $name(&$this $(, $argument: $type)*) -> Result<$answer, ManagerError> {
+        pub fn $name $(<$borrowed>)? (&$this $(, $argument: $type)*) -> Result<$answer, ManagerError>
+        $(where
+            $owned: std::borrow::Borrow<$borrowed>,
+            $borrowed: Serialize + ?Sized,)?
+        {
             $this.$name_async($($argument),*).wait()
         }
 
         #[doc = concat!("[`", stringify!($name), "`](Self::", stringify!($name), "), awaited.")]
-        pub fn $name_async(&$this $(, $argument: $type)*) -> Calling<$answer> {
+        pub fn $name_async $(<$borrowed>)? (&$this $(, $argument: $type)*) -> Calling<$answer>
+        $(where
+            $owned: std::borrow::Borrow<$borrowed>,
+            $borrowed: Serialize + ?Sized,)?
+        {
             sent(|| $body)
         }
     )*};
@@ -179,6 +187,14 @@ fn entry<K: DeserializeOwned + 'static, V: DeserializeOwned + 'static>(
 /// The bytes of a value that is only looked for.
 fn bytes<T: Serialize + 'static>(remote: &Remote, value: &T) -> Result<ByteBuf, ManagerError> {
     Ok(ByteBuf::from(remote.pack(value)?.bytes))
+}
+
+/// The same of what a value is borrowed as.
+fn bytes_of_borrowed<Q: Serialize + ?Sized>(
+    remote: &Remote,
+    value: &Q,
+) -> Result<ByteBuf, ManagerError> {
+    Ok(ByteBuf::from(remote.pack_borrowed(value)?.bytes))
 }
 
 fn pack_all<T: Serialize + 'static>(

@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::members::{self, Member};
-use super::{all, bytes, calls, create_with, encoded, length, maybe, pack_all, proxy, sent};
+use super::{
+    all, bytes, bytes_of_borrowed, calls, create_with, encoded, length, maybe, pack_all, proxy,
+    sent,
+};
 use crate::manager::ManagerError;
 use crate::manager::client::{Calling, Manager, Remote, unpack};
 use crate::manager::objects::containers::SetOp;
@@ -14,8 +17,8 @@ use crate::wire;
 proxy! {
     /// A set in a manager: each value once.
     ///
-    /// Each call is atomic. Values are in the order in which they were inserted. **They are compared by their encoding**: see
-    /// [`DictProxy`](super::DictProxy).
+    /// Each call is atomic. Values are in the order in which they were inserted. **They are compared by their encoding**, and can be looked for
+    /// by what they are borrowed as, such as a `str`: see [`DictProxy`](super::DictProxy).
     ///
     /// What is done with two sets takes each of them as it was at one moment, fetches it whole, and compares them in this process.
     ///
@@ -189,14 +192,14 @@ impl<T: Serialize + DeserializeOwned + 'static> SetProxy<T> {
         }
 
         /// Removes a value, and says whether it was there.
-        fn remove / remove_async(&self, value: &T) -> bool {
-            let value = bytes(&self.remote, value)?;
+        fn remove / remove_async [Q of T](&self, value: &Q) -> bool {
+            let value = bytes_of_borrowed(&self.remote, value)?;
             Ok(self.remote.call(&SetOp::Remove { value }, Ok))
         }
 
         /// Whether a value is there.
-        fn contains / contains_async(&self, value: &T) -> bool {
-            let value = bytes(&self.remote, value)?;
+        fn contains / contains_async [Q of T](&self, value: &Q) -> bool {
+            let value = bytes_of_borrowed(&self.remote, value)?;
             Ok(self.remote.call(&SetOp::Contains { value }, Ok))
         }
 
