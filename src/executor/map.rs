@@ -218,10 +218,12 @@ macro_rules! options {
         /// How long the items of one task are to take together: there are as many as that, by how long the function has taken
         /// so far, unless a [`chunksize`](Self::chunksize) is chosen. Default: a millisecond. Zero is refused.
         ///
-        /// It begins with one item, and has up to four times as many each time; fewer near the end of an input whose length is
+        /// It begins with single items, and has up to four times as many each time; fewer near the end of an input whose length is
         /// known, and no more than the input gives within that time; and always one where single tasks are counted or limited: in a
         /// pool that captures output or has [`max_tasks_per_child`](crate::ProcessPoolExecutorBuilder::max_tasks_per_child),
         /// with time limits or retries, with a chosen [`buffersize`](Self::buffersize), and in executors without processes.
+        /// Items pulled for a chunk wait while the input blocks. One that has been slow (10 µs for an item), and any at its beginning, has each
+        /// item sent before the next is pulled. For one that may block until an item before has run, choose a `chunksize` of 1.
         ///
         /// ```standalone_crate
         /// use std::time::Duration;
@@ -247,9 +249,8 @@ macro_rules! options {
         }
 
         /// How many tasks (chunks) are submitted ahead of the results taken: the inputs pulled, and the results kept, are bounded. Without a
-        /// [`chunksize`](Self::chunksize) each item is a task then. Default: 64 items for each worker, or 4 chunks if that is more.
-        ///
-        /// Zero is refused, as for [`chunksize`](Self::chunksize).
+        /// [`chunksize`](Self::chunksize) each item is a task then. Default: with a `chunksize` 64 tasks for each worker; otherwise 64 items for each worker, to
+        /// which the last chunk may be added, or 4 chunks if that is more. Zero is refused.
         ///
         /// ```
         /// #[procession::task]

@@ -1,6 +1,8 @@
 //! Chunks that take long, and workers that have nothing to do: what has not begun goes on elsewhere, and once.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
@@ -9,9 +11,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::pool;
 use super::support::{self, Case, Directory, Gate, GateKeeper, awaiting, signal};
 use super::tasks::*;
+use super::{pids, pool};
 
 pub(crate) fn tests() -> Vec<Case> {
     support::tests![
@@ -27,6 +29,9 @@ pub(crate) fn tests() -> Vec<Case> {
         every_item_runs_once_whoever_has_it,
         time_limits_and_retries_are_those_of_the_item,
         a_divided_chunk_holds_one_permit,
+        what_a_slow_input_has_given_runs_while_it_blocks,
+        inputs_are_pulled_no_further_than_chunks_of_the_default_go,
+        nobody_wakes_up_beside_the_last_item_or_after_it,
     ]
 }
 
@@ -379,5 +384,156 @@ fn a_divided_chunk_holds_one_permit() {
         awaiting("the permits");
         let both = [1, 2].map(|n| pool.submit(double, n).unwrap());
         assert_eq!(both.map(|future| future.wait().unwrap()), [2, 4]);
+    }
+}
+
+fn what_a_slow_input_has_given_runs_while_it_blocks() {
+    let pool = pool(2);
+    let keeper = GateKeeper::new();
+    let log = keeper.log();
+    awaiting("what makes the function known");
+    let before = pool.map(
+        note_and_wait,
+        (0..1000).map(|item| (log.clone(), item, Wait::Not)),
+    );
+    assert!(before.chunksize(1).all(|item| item.is_ok()));
+    for unordered in [false, true] {
+        let keeper = GateKeeper::new();
+        let log = keeper.log();
+        let (asks, asked) = mpsc::channel();
+        let (gives, given) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn({
+                let log = log.clone();
+                // It gives no item before the one before has run, and takes more time than a quick input.
+                move || {
+                    for item in asked {
+                        let begun = Instant::now();
+                        while log.lines().len() < item as usize || begun.elapsed() < MOMENT {
+                            std::thread::yield_now();
+                        }
+                        gives.send(item).unwrap();
+                    }
+                }
+            });
+            awaiting("items that are given when those before have run");
+            let items = (0..300).map(|item| {
+                asks.send(item).unwrap();
+                (log.clone(), given.recv().unwrap(), Wait::Not)
+            });
+            let map = pool.map(note_and_wait, items);
+            let map = if unordered { map.unordered() } else { map };
+            let mut results: Vec<u32> = map.map(Result::unwrap).collect();
+            if unordered {
+                results.sort_unstable();
+            }
+            assert_eq!(results, (0..300).collect::<Vec<_>>());
+            drop(asks);
+        });
+    }
+}
+
+fn inputs_are_pulled_no_further_than_chunks_of_the_default_go() {
+    const KIB: usize = 1 << 10;
+    for workers in [1, 2] {
+        let pool = pool(workers);
+        for unordered in [false, true, false] {
+            let pulled = Cell::new(0);
+            let inputs = (0..).map(|_| {
+                pulled.set(pulled.get() + 1);
+                "x".repeat(KIB)
+            });
+            let map = pool.map(length, inputs);
+            let map = if unordered { map.unordered() } else { map };
+            awaiting("many strings of 1 KiB");
+            for (given, length) in map.take(20_000).enumerate() {
+                assert_eq!(length.unwrap(), KIB);
+                // At most 64 KiB of them are in a chunk, and 4 chunks, or 64 items and a chunk, ahead.
+                let bound = given + 4 * 64 * workers;
+                assert!(
+                    pulled.get() <= bound,
+                    "{} inputs were pulled for {given} results",
+                    pulled.get()
+                );
+            }
+        }
+        // Nor while nothing comes.
+        let keeper = GateKeeper::new();
+        let gate = keeper.gate();
+        let pulled = Cell::new(0);
+        let inputs = (0..).map(|item| {
+            pulled.set(pulled.get() + 1);
+            (Some(gate.clone()), item)
+        });
+        let mut map = pool.map(pass_or_not, inputs).stream();
+        awaiting("the gate");
+        assert!(map.next().now_or_never().is_none());
+        assert_eq!(pulled.get(), 64 * workers);
+        keeper.arrivals(workers);
+        assert!(map.next().now_or_never().is_none());
+        assert_eq!(pulled.get(), 64 * workers);
+        drop(map);
+        keeper.open(workers);
+    }
+}
+
+/// How often each thread of these processes has gone to sleep, but for the one that calls.
+fn sleeps(pids: &[u32]) -> BTreeMap<(u32, String), String> {
+    let mut sleeps = BTreeMap::new();
+    let here = std::fs::read_link("/proc/thread-self").unwrap();
+    let here = here.file_name().unwrap().to_string_lossy().into_owned();
+    for &pid in pids {
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+            let thread = thread.unwrap();
+            let name = thread.file_name().to_string_lossy().into_owned();
+            let status = std::fs::read_to_string(thread.path().join("status")).unwrap();
+            let count = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            if name != here {
+                sleeps.insert((pid, name), count.unwrap().trim().to_owned());
+            }
+        }
+    }
+    sleeps
+}
+
+/// For so long nobody is to have anything to do.
+const QUIET: Duration = Duration::from_millis(1500);
+
+/// Sooner or later nobody of these wakes up any more.
+fn expect_quiet(pids: &[u32]) {
+    awaiting("a time without a wake-up");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let before = sleeps(pids);
+        std::thread::sleep(QUIET);
+        let after = sleeps(pids);
+        if before == after {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{before:?}, then {after:?}");
+    }
+}
+
+fn nobody_wakes_up_beside_the_last_item_or_after_it() {
+    let pool = pool(2);
+    learn(&pool);
+    let mut pids = pids(&pool);
+    pids.push(std::process::id());
+    for place in [500, ITEMS - 1] {
+        let keeper = GateKeeper::new();
+        let map = pool.map(pass_or_not, held_at(place, &keeper.gate()));
+        let mut map = map.chunksize(ITEMS as usize).unordered();
+        awaiting("those that are not held up");
+        let others = map.by_ref().take(ITEMS as usize - 1);
+        assert!(others.filter(Result::is_ok).count() == ITEMS as usize - 1);
+        keeper.arrivals(1);
+        // One is idle, and of the other one's chunk nothing is left to be taken: the driver does not look.
+        expect_quiet(&[std::process::id()]);
+        keeper.open(1);
+        assert!(map.next().unwrap().is_ok());
+        assert!(map.next().is_none());
+        expect_quiet(&pids);
     }
 }

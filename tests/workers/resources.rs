@@ -20,6 +20,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_task_beyond_the_address_space_is_named,
         a_task_that_looks_gets_an_error_from_the_allocator,
         an_argument_beyond_the_address_space_is_not_decoded,
+        a_chunk_beyond_the_address_space_is_not_decoded,
         a_kill_or_an_abort_within_the_address_space_is_not_its_limit,
         a_task_beyond_its_cpu_time_is_named,
         cpu_time_of_several_tasks_does_not_add_up,
@@ -98,6 +99,29 @@ fn an_argument_beyond_the_address_space_is_not_decoded() {
     }
     assert_eq!(behind.wait().unwrap(), 1 << 20);
     assert_eq!(pool.submit(pid, ()).unwrap().wait().unwrap(), pid_before);
+}
+
+fn a_chunk_beyond_the_address_space_is_not_decoded() {
+    let pool = builder(1).address_space(SPACE).build().unwrap();
+    let pid_before = pool.submit(pid, ()).unwrap().wait().unwrap();
+    let items = std::iter::repeat_with(|| vec![7; 100 << 20]).take(3);
+    let results: Vec<_> = pool.map(length, items).chunksize(3).collect();
+    assert_eq!(results.len(), 3);
+    for result in results {
+        match result {
+            Err(error @ TaskError::ArgumentNotDecoded { .. }) => {
+                assert!(!error.may_have_run());
+                assert!(error.to_string().contains("memory"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Its worker, and what is behind it, go on; also a chunk.
+    assert_eq!(pool.submit(pid, ()).unwrap().wait().unwrap(), pid_before);
+    let items = [vec![7; 5], vec![7; 6]];
+    let lengths: Result<Vec<usize>, _> = pool.map(length, items).chunksize(2).collect();
+    assert_eq!(lengths.unwrap(), [5, 6]);
+    assert_eq!(pool.pending(), 0);
 }
 
 /// Nothing is guessed: only an allocation that failed makes it the limit's fault.

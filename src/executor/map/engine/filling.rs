@@ -1,6 +1,7 @@
 //! The near end of a map: items are pulled, encoded, and made into tasks.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::time::Duration;
 
 use super::{Chunks, Ended, Engine, Entry, Pulled};
 use crate::error::{SubmitError, TaskError};
@@ -28,22 +29,28 @@ impl<I: Iterator, E> Engine<I, E> {
     /// Whether another task may be submitted.
     pub(super) fn has_room(&self) -> bool {
         let workers = self.executor.0.max_workers();
-        let ahead = match self.buffersize {
-            Some(buffersize) => buffersize,
-            None if self.last_chunk > 1 => {
-                workers.saturating_mul((WINDOW_PER_WORKER / self.last_chunk).max(CHUNKS_PER_WORKER))
-            }
-            None => workers.saturating_mul(WINDOW_PER_WORKER),
-        };
+        let ahead = self
+            .buffersize
+            .unwrap_or(workers.saturating_mul(WINDOW_PER_WORKER));
         // What was refused has no task, and an input may be without an end.
         let is_refused = matches!(self.window.back(), Some(Entry::Ended(_)));
-        self.tasks < ahead && !(is_refused && self.window.len() >= ahead)
+        if self.tasks >= ahead || (is_refused && self.window.len() >= ahead) {
+            return false;
+        }
+        match self.chunks {
+            // Counted by the item, as long as there are chunks enough.
+            Chunks::Taking(_) if self.buffersize.is_none() => {
+                let items = self.pulled.saturating_sub(self.given);
+                items < ahead || self.tasks < workers.saturating_mul(CHUNKS_PER_WORKER)
+            }
+            _ => true,
+        }
     }
 
-    /// How many items the next task is to have.
-    fn next_chunksize(&mut self) -> usize {
+    /// How many items the next task is to have, and within which time they are to be pulled.
+    fn next_chunk(&mut self) -> (usize, Option<Duration>) {
         let time = match self.chunks {
-            Chunks::Of(chunksize) => return chunksize,
+            Chunks::Of(chunksize) => return (chunksize, None),
             Chunks::Taking(time) => time,
         };
         let function = self.function.as_ref().ok();
@@ -55,8 +62,12 @@ impl<I: Iterator, E> Engine<I, E> {
             .and_then(|function| self.executor.0.item_ns(function.index));
         let Some(item_ns) = item_ns else {
             self.last_chunk = 1;
-            return 1;
+            return (1, None);
         };
+        if !self.pace.is_for_chunks() {
+            self.last_chunk = 1;
+            return (1, Some(time));
+        }
         let fitting = usize::try_from(time.as_nanos() / u128::from(item_ns.max(1)));
         let fitting = fitting.unwrap_or(usize::MAX);
         // Towards the end of an input whose length is known, nobody is to have the last of it alone.
@@ -72,7 +83,7 @@ impl<I: Iterator, E> Engine<I, E> {
             .min(share)
             .min(self.last_chunk.saturating_mul(GROWTH))
             .max(1);
-        self.last_chunk
+        (self.last_chunk, Some(time))
     }
 
     /// Submits until the window is full. Says whether that takes a permit that is not to be had.
@@ -113,14 +124,9 @@ impl<I: Iterator, E> Engine<I, E> {
             return;
         }
         // As many as can be counted on a status page.
-        let chunksize = self.next_chunksize().min(MAX_ITEMS as usize);
-        let time = match self.chunks {
-            Chunks::Of(_) => None,
-            Chunks::Taking(time) => Some(time),
-        };
-        let mut pulling = time
-            .filter(|_| chunksize > 1)
-            .map(|time| self.pace.begin(time));
+        let (chunksize, time) = self.next_chunk();
+        let chunksize = chunksize.min(MAX_ITEMS as usize);
+        let pulling = time.map(|time| self.pace.begin(time));
         // The last item may be of any length: see `Draft::fitting`.
         let half_a_frame = usize::try_from(self.executor.0.max_frame() / 2).unwrap_or(usize::MAX);
         let enough = CHUNK_BYTES.min(half_a_frame);
@@ -133,10 +139,10 @@ impl<I: Iterator, E> Engine<I, E> {
             && self.after_draft.is_none()
             && !is_at_end
         {
-            if time.is_some() && self.draft.size() >= enough {
+            if pulling.is_some() && self.draft.size() >= enough {
                 break;
             }
-            if let Some(pulling) = &mut pulling
+            if let Some(pulling) = &pulling
                 && pulling.is_over(self.draft.len())
             {
                 self.last_chunk = self.draft.len();
@@ -159,7 +165,7 @@ impl<I: Iterator, E> Engine<I, E> {
             draft.forget();
         }
         if let Some(pulling) = pulling {
-            self.pace.end(pulling, self.draft.len());
+            self.pace.end(&pulling, self.draft.len().max(1));
         }
         self.pulled += self.draft.len() + usize::from(self.after_draft.is_some());
         if is_at_end {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Job;
+use super::{Endings, Job};
 use crate::error::{EndOfWorker, TaskError, TaskId, TimeLimit, TimeLimitKind, WorkerLost};
+use crate::executor::process::message::Failure;
 use crate::scheduler::{Cause, Verdict};
 use crate::sys;
 
@@ -32,6 +33,18 @@ impl Death {
 }
 
 impl Job {
+    /// One answer to all items of a chunk, of which none has begun.
+    pub(in crate::executor::process) fn refuse(
+        &mut self,
+        failure: Failure,
+        pid: u32,
+        max_frame: u64,
+        endings: &mut Endings,
+    ) {
+        let error = failure.into_error(self.function.name, pid, max_frame);
+        self.end(&error, endings);
+    }
+
     /// The error of a task that ran when its worker went.
     pub(super) fn end_of(
         &self,

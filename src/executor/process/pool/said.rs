@@ -76,10 +76,18 @@ impl Pool {
             Message::Ended { task, seq, outcome } => {
                 let what = || format!("a result for task {task} with sequence number {seq}");
                 let job = job_of(&mut inner.scheduler, link, task, seq, what)?;
-                if job.kind() != Kind::Task {
-                    return Err(format!("one result for task {task}, which is a chunk"));
-                }
-                let next = job.answer(outcome, link.pid, max_frame, &mut effects.endings);
+                let endings = &mut effects.endings;
+                let next = match outcome {
+                    outcome if job.kind() == Kind::Task => {
+                        job.answer(outcome, link.pid, max_frame, endings)
+                    }
+                    // Its arguments could not be held, so none of its items has begun.
+                    Err(failure) if job.next_item() == 0 => {
+                        job.refuse(failure, link.pid, max_frame, endings);
+                        Next::Nothing
+                    }
+                    _ => return Err(format!("one result for task {task}, which is a chunk")),
+                };
                 finished(inner, link, seq, next, now)?;
             }
             Message::Part { task, seq, part } => {
