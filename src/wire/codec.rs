@@ -26,6 +26,8 @@ const OTHER_STACK: usize = 64 * 1024 * 1024;
 thread_local! {
     /// Why a type of this crate last refused a value of its own; see [`refusal`].
     static REFUSAL: Cell<Option<Cow<'static, str>>> = const { Cell::new(None) };
+    /// Whether there may be one: to ask this costs a load, and that other, which is dropped with its thread, much more than a number's encoding.
+    static IS_REFUSED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What a `Serialize` or `Deserialize` of this crate says when it refuses a value. postcard drops
@@ -33,7 +35,17 @@ thread_local! {
 pub(crate) fn refusal(why: impl Into<Cow<'static, str>>) -> Cow<'static, str> {
     let why = why.into();
     remember(Some(why.clone()));
+    IS_REFUSED.set(true);
     why
+}
+
+/// Before each value: no earlier refusal is this one's.
+#[inline]
+fn forget_refusal() {
+    if IS_REFUSED.get() {
+        IS_REFUSED.set(false);
+        remember(None);
+    }
 }
 
 /// On a thread that is ending there may be no place for it: then nobody is told why.
@@ -130,7 +142,7 @@ pub(crate) fn encode_borrowed<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     let start = out.len();
-    remember(None);
+    forget_refusal();
     postcard::serialize_with_flavor(value, Output(out)).map_err(|error| {
         out.truncate(start);
         error.into()
@@ -157,7 +169,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
             return Ok(value);
         }
     }
-    remember(None);
+    forget_refusal();
     let mut deserializer = Deserializer::from_flavor(Input {
         rest: bytes,
         stack: stack_position(),
