@@ -150,7 +150,6 @@ impl Common {
 
     /// False if there was no room.
     fn put(&self, item: Item) -> Done<bool> {
-        // With a time limit, an item may be both put and given back.
         match self.from.try_put(item) {
             Ok(()) => Ok(true),
             Err(PutError::Full(_)) => Ok(false),
@@ -253,6 +252,10 @@ fn clients_are_killed_at_random(place: Place) {
         }
         known.insert(who, client.join().unwrap().unwrap());
     }
+    // What a client held as it was killed comes back when the server hears of its end.
+    until("those who were killed to be gone", || {
+        manager.status().unwrap().connections == before.connections
+    });
     awaiting("what is left");
     while !common.from.is_empty().unwrap() {
         common.carry().unwrap();
