@@ -19,7 +19,7 @@ use crate::wire::{
 
 /// A chunk sends what it has finished at least this often, between two of its items: what a crash
 /// can take with it stays small.
-const PART_INTERVAL: Duration = Duration::from_millis(1);
+pub(super) const PART_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A chunk also sends when this many bytes have gathered, in one write.
 const PART_BYTES: usize = 64 * 1024;
@@ -210,14 +210,15 @@ impl Answers {
                     Ended::Failed => {}
                     Ended::Cancelled => continue,
                 }
+                // The memory behind the page holds no descriptors; this one is sent next. It is kept before the clock is looked at:
+                // the courier does not sleep over what it sees, and what it slept through is seen here.
+                if !has_handles {
+                    keeps.keep(&part);
+                }
                 let is_due = clock.is_due() || is_punctual || has_handles;
                 if (is_due || part.len() >= PART_BYTES) && items.peek().is_some() {
                     last = false;
                     break;
-                }
-                // The memory behind the page holds no descriptors; this one is sent next.
-                if !has_handles {
-                    keeps.keep(&part);
                 }
             }
             if let Some(courier) = courier {

@@ -10,12 +10,17 @@
 //! What a chunk has gathered lies behind the status page, where it outlives a crash ([`Page::keep`](crate::page::Page::keep)), and that
 //! is where it is sent from. The chunk's thread opens a part before its first item and closes it before it sends it, and is told how much
 //! of it has gone; all sending here happens in between, under one lock. Nothing is locked for an item.
+//!
+//! An item may take hours. When nothing has ended for [`QUIET_TICKS`], and all that had is sent, this thread sleeps until the next part is
+//! opened. That is no later than the item's end: its thread finds that there were ticks since it last looked, and that it is time
+//! to send, since those ticks alone took longer than a part is gathered.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::answers::PART_INTERVAL;
 use super::pipes::ResultPipe;
 use crate::frame::{self, Header, Kind};
 use crate::primitives::plain::{Condvar, Mutex, MutexGuard, lock};
@@ -24,6 +29,12 @@ use crate::wire;
 
 /// How often it is looked after a chunk: what has ended is sent after two of them at the latest.
 const TICK: Duration = Duration::from_micros(500);
+
+/// So many ticks in which nothing has ended, and nothing is left to be sent, tell that an item takes long: longer than
+/// [`PART_INTERVAL`].
+const QUIET_TICKS: u32 = 4;
+
+const _: () = assert!(TICK.as_nanos() * (QUIET_TICKS as u128 - 1) > PART_INTERVAL.as_nanos());
 
 /// As the thread that runs chunks has it.
 pub(super) struct Courier {
@@ -52,6 +63,8 @@ struct Part {
     sent: Sent,
     /// How many items there were at the last tick.
     seen: u32,
+    /// In how many ticks there was nothing to do.
+    quiet: u32,
 }
 
 /// How much of a part has gone, from its first item on.
@@ -97,6 +110,7 @@ impl Courier {
             first,
             sent: Sent::default(),
             seen: 0,
+            quiet: 0,
         });
         state.was_opened = true;
         if std::mem::take(&mut state.is_parked) {
@@ -117,6 +131,11 @@ impl Courier {
                 state.is_parked = true;
                 state = wait(&self.opened, state);
             }
+            let is_quiet = |part: &Part| part.quiet >= QUIET_TICKS;
+            if state.open.as_ref().is_some_and(is_quiet) {
+                state.was_opened = false;
+                continue;
+            }
             state.was_opened = state.open.is_some();
             state = wait_a_tick(&self.opened, state);
             self.now_ns.store(sys::monotonic_ns(), Ordering::Relaxed);
@@ -128,17 +147,21 @@ impl Courier {
 
     /// Sends what was there at the last tick and has not been sent since, and whatever came behind it.
     fn tick(&self, part: &mut Part) {
-        let Some(kept) = self.page.kept(part.seq) else {
+        let kept = self.page.kept(part.seq);
+        let count = kept.as_ref().map_or(0, |kept| kept.count);
+        let is_stuck = part.seen > part.sent.items;
+        let is_quiet = part.seen == count && part.sent.items == count;
+        part.quiet = if is_quiet { part.quiet + 1 } else { 0 };
+        part.seen = count;
+        let Some(kept) = kept.filter(|_| is_stuck) else {
             return;
         };
-        let is_stuck = part.seen > part.sent.items;
-        part.seen = kept.count;
-        if !is_stuck {
+        let Some(items) = count.checked_sub(part.sent.items) else {
             return;
-        }
+        };
         let bytes = self.page.kept_bytes(kept.len);
         let left = bytes.get(part.sent.bytes..).unwrap_or_default();
-        let (items, first) = (kept.count - part.sent.items, part.first + part.sent.items);
+        let first = part.first + part.sent.items;
         // Garbage, if a task has written over it: then the other thread sends what it has itself.
         let Some(payload) = wire::part_of(first, 0, items, left) else {
             return;
