@@ -4,7 +4,7 @@
 use std::any::{Any, TypeId};
 use std::backtrace::Backtrace;
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
@@ -105,8 +105,12 @@ struct Record {
 }
 
 thread_local! {
-    /// The tasks that this thread runs, one inside the other, each with its last panic.
-    static RUNNING: RefCell<Vec<Option<Record>>> = const { RefCell::new(Vec::new()) };
+    /// How many tasks this thread runs, one inside the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// Whether anything is noted: what is noted is dropped with its thread, so that to look at it costs more than many a task.
+    static IS_NOTED: Cell<bool> = const { Cell::new(false) };
+    /// The last panic of each of them that has panicked, with its depth, the innermost last.
+    static NOTED: RefCell<Vec<(usize, Record)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// While it lives, this thread runs a task.
@@ -115,35 +119,47 @@ struct Running {
 }
 
 impl Running {
+    #[inline]
     fn begin() -> Self {
-        let depth = RUNNING.with_borrow_mut(|running| {
-            running.push(None);
-            running.len()
-        });
+        let depth = DEPTH.get() + 1;
+        DEPTH.set(depth);
         Self { depth }
     }
 
     /// The last panic that the hook noted of it.
     fn end(self) -> Option<Record> {
-        RUNNING.with_borrow_mut(|running| running.get_mut(self.depth - 1).and_then(Option::take))
+        take_noted(self.depth)
     }
 }
 
 impl Drop for Running {
+    #[inline]
     fn drop(&mut self) {
-        // The record is dropped after the borrow has ended.
-        let _ended = RUNNING.with_borrow_mut(|running| running.pop());
+        // What was noted of panics that it has caught itself.
+        drop(take_noted(self.depth));
+        DEPTH.set(self.depth - 1);
     }
+}
+
+/// The last panic of the innermost task, which is at this depth.
+#[inline]
+fn take_noted(depth: usize) -> Option<Record> {
+    if !IS_NOTED.get() {
+        return None;
+    }
+    let taken = NOTED.try_with(|noted| {
+        let mut noted = noted.try_borrow_mut().ok()?;
+        let taken = noted.pop_if(|(of, _)| *of >= depth);
+        IS_NOTED.set(!noted.is_empty());
+        taken
+    });
+    taken.ok().flatten().map(|(_, record)| record)
 }
 
 /// Notes the panic, if this thread runs a task, and says whether it does.
 fn record(info: &PanicHookInfo<'_>, with_backtrace: bool) -> bool {
-    let runs = RUNNING.try_with(|running| {
-        running
-            .try_borrow()
-            .is_ok_and(|running| !running.is_empty())
-    });
-    if !runs.unwrap_or(false) {
+    let depth = DEPTH.get();
+    if depth == 0 || NOTED.try_with(|noted| noted.try_borrow_mut().is_err()) != Ok(false) {
         return false;
     }
     let record = Record {
@@ -155,9 +171,7 @@ fn record(info: &PanicHookInfo<'_>, with_backtrace: bool) -> bool {
         before: None,
     };
     // Dropped and printed with no borrow held: either may allocate, and meet another panic.
-    let before = RUNNING
-        .with_borrow_mut(|running| running.last_mut().and_then(Option::take))
-        .map(Box::new);
+    let before = take_noted(depth).map(Box::new);
     if is_fatal(info) {
         let chain = std::iter::successors(before.as_deref(), |record| record.before.as_deref());
         chain.for_each(Record::print);
@@ -169,11 +183,8 @@ fn record(info: &PanicHookInfo<'_>, with_backtrace: bool) -> bool {
             ..*before
         })
     });
-    RUNNING.with_borrow_mut(|running| {
-        if let Some(last) = running.last_mut() {
-            *last = Some(Record { before, ..record });
-        }
-    });
+    NOTED.with_borrow_mut(|noted| noted.push((depth, Record { before, ..record })));
+    IS_NOTED.set(true);
     true
 }
 
