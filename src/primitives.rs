@@ -112,7 +112,7 @@ pub(crate) mod plain {
 }
 
 /// Runs a test that may not take for ever.
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
     use std::sync::mpsc;
     const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);

@@ -35,12 +35,24 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn sleepers() -> usize {
-    let threads = crate::support::threads();
-    threads
-        .iter()
-        .filter(|task| task.sleeps_in("futex"))
-        .count()
+/// A thread that waits, by its number. No other one is taken for it: a process that is forked off while this one has just begun has the
+/// locks that it held then, for ever.
+#[derive(Default)]
+pub(crate) struct Waiter(OnceLock<u32>);
+
+impl Waiter {
+    /// On its own thread.
+    pub(crate) fn begins(&self) {
+        let place = std::fs::read_link("/proc/thread-self").unwrap();
+        let number = place.file_name().unwrap().to_str().unwrap();
+        self.0.set(number.parse().unwrap()).unwrap();
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        let threads = crate::support::threads();
+        let mut these = threads.iter().filter(|task| Some(&task.id) == self.0.get());
+        these.any(|task| task.sleeps_in("futex"))
+    }
 }
 
 /// A thread that is asleep before this goes on: as far as one can see.
@@ -49,10 +61,13 @@ pub(crate) fn beside<R: Send>(
     dies: impl FnOnce() -> End,
     then: impl FnOnce(End),
 ) -> R {
-    let before = sleepers();
+    let who = Waiter::default();
     thread::scope(|scope| {
-        let waiter = scope.spawn(waits);
-        until("the other one to sleep", || sleepers() > before);
+        let waiter = scope.spawn(|| {
+            who.begins();
+            waits()
+        });
+        until("the other one to sleep", || who.is_asleep());
         let end = dies();
         then(end);
         awaiting("the one that waits");

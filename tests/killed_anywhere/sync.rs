@@ -6,25 +6,19 @@ use std::time::Duration;
 
 use procession::sync::{Barrier, Condition, Event, Lock, LockError, LockGuard, RLock, Semaphore};
 
+use crate::queue::{Waiter, until};
 use crate::step::{End, killed_at};
-use crate::support::{awaiting, threads};
-
-fn asleep() -> usize {
-    threads()
-        .iter()
-        .filter(|task| task.sleeps_in("futex"))
-        .count()
-}
+use crate::support::awaiting;
 
 /// Something is done beside one that waits, who is asleep by then.
 fn beside(waits: impl FnOnce() + Send, does: impl FnOnce() -> End) -> End {
-    let before = asleep();
+    let who = Waiter::default();
     thread::scope(|scope| {
-        scope.spawn(waits);
-        awaiting("the other one to sleep");
-        while asleep() == before {
-            thread::yield_now();
-        }
+        scope.spawn(|| {
+            who.begins();
+            waits();
+        });
+        until("the other one to sleep", || who.is_asleep());
         let end = does();
         awaiting("the one that waits");
         end
