@@ -5,7 +5,7 @@
 //!
 //! # When
 //!
-//! A chunk is left alone until its worker has been on it for [`STUCK_NS`](super::STUCK_NS): what is over sooner would gain nothing. After
+//! A chunk is left alone until its worker has been on it for [`STUCK_NS`]: what is over sooner would gain nothing. After
 //! that it is divided as soon as a worker is idle, or could be started. If the item that runs has itself taken so long, all
 //! items behind it are taken, since nobody knows for how much longer it will; otherwise the worker keeps its share.
 //!

@@ -27,7 +27,7 @@ pub(super) struct State<R, A> {
     pub(super) pressing: Option<u64>,
     /// The reactor has been asked to look.
     pub(super) is_armed: bool,
-    /// A [`Calls::look`] is coming.
+    /// A [`Calls::look`](super::Calls::look) is coming.
     pub(super) is_looked_after: bool,
     pub(super) lost: Option<Lost>,
 }
