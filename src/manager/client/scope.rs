@@ -6,7 +6,7 @@
 //! task of its own, whose proxies are no part of the value around it. Scopes leave those around them as they were, also after a panic.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -28,7 +28,8 @@ struct Packing {
     /// Of the payload.
     number: u32,
     site: Arc<Site>,
-    refs: BTreeSet<ObjectId>,
+    /// The objects in it, each with its place among them.
+    refs: BTreeMap<ObjectId, usize>,
     /// Where it goes to workers of the server's: what is lent to them. Elsewhere `None`.
     lent: Option<Vec<Remote>>,
 }
@@ -116,7 +117,7 @@ pub(super) fn pack_by<R>(
     (
         encoded,
         scope
-            .map(|scope| scope.refs.into_iter().collect())
+            .map(|scope| scope.refs.into_keys().collect())
             .unwrap_or_default(),
         handles,
     )
@@ -138,7 +139,7 @@ fn within<R>(
         let scope = Packing {
             number: handles::encoding(),
             site: remote.site().clone(),
-            refs: BTreeSet::new(),
+            refs: BTreeMap::new(),
             lent,
         };
         // On a thread that is ending this may be gone: then a proxy in the value is refused.
@@ -169,16 +170,15 @@ pub(super) fn pack(remote: &Remote) -> Option<Result<InPacked, &'static str>> {
         if remote.id() == ObjectId::ROOT {
             return Some(Err("it holds a `Manager`, which a manager cannot keep"));
         }
+        let next = scope.refs.len();
+        let place = *scope.refs.entry(remote.id()).or_insert(next);
         let Some(lent) = &mut scope.lent else {
-            scope.refs.insert(remote.id());
             return Some(Ok(InPacked::Number));
         };
-        let known = lent.iter().position(|lent| lent.id() == remote.id());
-        let place = known.unwrap_or(lent.len());
         if place >= handles::most() {
             return Some(Err("it holds more proxies than descriptors travel at once"));
         }
-        if known.is_none() {
+        if place == lent.len() {
             lent.push(remote.clone());
         }
         Some(Ok(InPacked::Lent(place as u16)))
