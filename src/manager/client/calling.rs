@@ -104,13 +104,7 @@ impl<T> Calling<T> {
             // The server decides, as soon as it can be asked.
             Stage::Unsent(call, _) if !call.is_connected() => call.is_late = true,
             Stage::Unsent(..) => self.0 = Stage::Done(Err(ManagerError::TimedOut)),
-            Stage::Sent(call, _) => {
-                // What goes wrong is said to whoever awaits it.
-                let _ = call.remote.with(|ear| {
-                    ear.cancel(call.number);
-                    Ok(())
-                });
-            }
+            Stage::Sent(call, _) => call.remote.cancel(call.number),
             Stage::Done(_) | Stage::Over => {}
         }
     }

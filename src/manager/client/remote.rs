@@ -113,6 +113,14 @@ impl Remote {
         Ok(frame)
     }
 
+    /// Tells the server that a call is not waited for any more. What goes wrong is said to whoever awaits its end.
+    pub(super) fn cancel(&self, number: u64) {
+        let _ = self.with(|ear| {
+            ear.cancel(number);
+            Ok(())
+        });
+    }
+
     pub(super) fn begin(&self, frame: Vec<u8>, begin: Begin) -> Result<u64, ManagerError> {
         self.with(|ear| {
             let (len, max_frame) = (

@@ -167,11 +167,7 @@ impl Unsent {
         let frame = std::mem::take(&mut self.frame);
         let number = self.remote.begin(frame, Begin::Asked)?;
         if self.is_late {
-            // If it is gone, that is said to whoever awaits the call.
-            let _ = self.remote.with(|ear| {
-                ear.cancel(number);
-                Ok(())
-            });
+            self.remote.cancel(number);
         }
         Ok(OnItsWay::new(self.remote.clone(), number, self.undo))
     }
