@@ -206,7 +206,7 @@ impl<J> Scheduler<J> {
     /// Has a worker's head divided among so many and itself, if it is a chunk that takes long.
     fn divide_head(&mut self, at: usize, pieces: u32, turn: &mut Turn<'_, J>) {
         let worker = &self.workers[at];
-        let takes_long = worker.chunks() > 0 && worker.is_stuck(turn.now);
+        let takes_long = worker.is_stuck(turn.now);
         let Some((seq, _)) = self.chunk_at_head(at).filter(|_| takes_long) else {
             return;
         };

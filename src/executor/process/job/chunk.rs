@@ -85,8 +85,9 @@ impl Chunk {
         let mut parts = Vec::new();
         let mut from = cut;
         let mut pieces_left = pieces.max(1);
+        // There is a piece left as long as there are items: the last one has all.
         while from < self.count {
-            let share = (self.count - from).div_ceil(pieces_left.max(1));
+            let share = (self.count - from).div_ceil(pieces_left);
             let to = from + share;
             let part = Self {
                 line: self.line.clone(),
