@@ -504,21 +504,35 @@ mod models {
     use super::*;
     use crate::primitives::Arc;
 
+    /// A page whose task 7, of three items, has begun.
+    fn begun() -> Arc<Page> {
+        let page = Arc::new(Page::new());
+        page.send(7, 3);
+        assert!(page.begin(7, 99));
+        page
+    }
+
+    /// What the worker does meanwhile.
+    fn beside<T: 'static>(
+        page: &Arc<Page>,
+        works: impl FnOnce(&Page) -> T + 'static,
+    ) -> thread::JoinHandle<T> {
+        let page = Arc::clone(page);
+        thread::spawn(move || works(&page))
+    }
+
     #[test]
     fn loom_of_begin_and_recall_exactly_one_wins_and_the_other_sees_it() {
         loom::model(|| {
             let page = Arc::new(Page::new());
             page.send(7, 3);
-            let worker = {
-                let page = Arc::clone(&page);
-                thread::spawn(move || {
-                    let begun = page.begin(7, 99);
-                    if begun {
-                        page.advance(7, 0, 101);
-                    }
-                    begun
-                })
-            };
+            let worker = beside(&page, |page| {
+                let begun = page.begin(7, 99);
+                if begun {
+                    page.advance(7, 0, 101);
+                }
+                begun
+            });
             let is_recalled = page.recall(7);
             if is_recalled {
                 assert_eq!(page.judge(7), Judgement::NotBegun);
@@ -543,18 +557,15 @@ mod models {
         loom::model(|| {
             let page = Arc::new(Page::new());
             // A worker that reads the page before its frame: the page has to be right by itself.
-            let worker = {
-                let page = Arc::clone(&page);
-                thread::spawn(move || {
-                    let begun = page.begin(1, 99);
-                    if begun {
-                        assert_eq!(page.advance(1, 0, 101), Advance::On);
-                        page.note_resident(1, 7);
-                        assert!(page.end(1, 1, 5));
-                    }
-                    begun
-                })
-            };
+            let worker = beside(&page, |page| {
+                let begun = page.begin(1, 99);
+                if begun {
+                    assert_eq!(page.advance(1, 0, 101), Advance::On);
+                    page.note_resident(1, 7);
+                    assert!(page.end(1, 1, 5));
+                }
+                begun
+            });
             page.send(1, 3);
             if worker.join().unwrap() {
                 assert_eq!(
@@ -574,13 +585,8 @@ mod models {
     #[test]
     fn loom_of_end_and_condemn_exactly_one_wins_and_the_other_sees_it() {
         loom::model(|| {
-            let page = Arc::new(Page::new());
-            page.send(7, 3);
-            assert!(page.begin(7, 99));
-            let worker = {
-                let page = Arc::clone(&page);
-                thread::spawn(move || page.end(7, 0, 5))
-            };
+            let page = begun();
+            let worker = beside(&page, |page| page.end(7, 0, 5));
             let is_condemned = page.condemn(7, None);
             let may_go_on = worker.join().unwrap();
             assert_ne!(is_condemned, may_go_on);
@@ -596,17 +602,12 @@ mod models {
     #[test]
     fn loom_nothing_begins_behind_an_item_that_was_condemned() {
         loom::model(|| {
-            let page = Arc::new(Page::new());
-            page.send(7, 3);
-            assert!(page.begin(7, 99));
-            let worker = {
-                let page = Arc::clone(&page);
-                thread::spawn(move || {
-                    (0..2)
-                        .take_while(|item| page.advance(7, *item, 100) == Advance::On)
-                        .count()
-                })
-            };
+            let page = begun();
+            let worker = beside(&page, |page| {
+                (0..2)
+                    .take_while(|item| page.advance(7, *item, 100) == Advance::On)
+                    .count()
+            });
             let is_condemned = page.condemn(7, Some(1));
             let begun = worker.join().unwrap();
             if is_condemned {
@@ -628,20 +629,15 @@ mod models {
     #[test]
     fn loom_of_advance_and_cut_exactly_one_has_each_item() {
         loom::model(|| {
-            let page = Arc::new(Page::new());
-            page.send(7, 3);
-            assert!(page.begin(7, 99));
-            let worker = {
-                let page = Arc::clone(&page);
-                thread::spawn(move || {
-                    let mut item = 0;
-                    while page.advance(7, item, 100) == Advance::On {
-                        item += 1;
-                    }
-                    assert!(page.end(7, item, 5), "a cut ends nobody");
-                    item + 1
-                })
-            };
+            let page = begun();
+            let worker = beside(&page, |page| {
+                let mut item = 0;
+                while page.advance(7, item, 100) == Advance::On {
+                    item += 1;
+                }
+                assert!(page.end(7, item, 5), "a cut ends nobody");
+                item + 1
+            });
             // Twice: what has been taken is not taken again.
             let first = page.cut(7, 0, 3, |waiting| waiting / 2);
             let end = first.unwrap_or(3);
@@ -656,22 +652,17 @@ mod models {
     #[test]
     fn loom_a_cut_chunk_is_condemned_like_any_other() {
         loom::model(|| {
-            let page = Arc::new(Page::new());
-            page.send(7, 3);
-            assert!(page.begin(7, 99));
-            let worker = {
-                let page = Arc::clone(&page);
-                thread::spawn(move || {
-                    let mut item = 0;
-                    let stays = loop {
-                        match page.advance(7, item, 100) {
-                            Advance::On => item += 1,
-                            stays => break stays,
-                        }
-                    };
-                    (item, stays, page.end(7, item, 5))
-                })
-            };
+            let page = begun();
+            let worker = beside(&page, |page| {
+                let mut item = 0;
+                let stays = loop {
+                    match page.advance(7, item, 100) {
+                        Advance::On => item += 1,
+                        stays => break stays,
+                    }
+                };
+                (item, stays, page.end(7, item, 5))
+            });
             let end = page.cut(7, 0, 3, |_| 0).unwrap_or(3);
             let is_condemned = page.condemn(7, Some(1));
             let (item, stays, may_go_on) = worker.join().unwrap();

@@ -26,18 +26,7 @@ impl World {
         match self.turn(|it, turn| it.submit(terms, job, turn)) {
             Ok(id) => {
                 assert_eq!((state, id), (State::Open, TaskId(task)));
-                self.model.tasks.push(Task {
-                    terms,
-                    left,
-                    end: None,
-                    sent: None,
-                    again_ns: None,
-                    is_killed: false,
-                    suspicion: 0,
-                    verdict: None,
-                    is_given_up: false,
-                    part_of: None,
-                });
+                self.model.tasks.push(Task::new(terms, left, None));
                 self.check_place_of_submitted(task);
             }
             Err(job) => {

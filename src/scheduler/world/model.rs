@@ -261,6 +261,21 @@ pub(super) struct Task {
 }
 
 impl Task {
+    pub(super) fn new(terms: Terms, left: Left, part_of: Option<u64>) -> Self {
+        Self {
+            terms,
+            left,
+            end: None,
+            sent: None,
+            again_ns: None,
+            is_killed: false,
+            suspicion: 0,
+            verdict: None,
+            is_given_up: false,
+            part_of,
+        }
+    }
+
     pub(super) fn is_overdue(&self, now: u64) -> bool {
         self.terms
             .deadline_ns

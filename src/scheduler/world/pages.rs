@@ -45,18 +45,7 @@ impl Model {
             let task = self.tasks.len() as u64;
             let mut terms = terms;
             terms.more_items = left.items.into();
-            self.tasks.push(Task {
-                terms,
-                left,
-                end: None,
-                sent: None,
-                again_ns: None,
-                is_killed: false,
-                suspicion: 0,
-                verdict: None,
-                is_given_up: false,
-                part_of: Some(root),
-            });
+            self.tasks.push(Task::new(terms, left, Some(root)));
             divided.push((Job { task, left }, items.into()));
         }
         assert_eq!(taken, 0);

@@ -128,6 +128,12 @@ fn react(world: &World) {
     }
 }
 
+/// The reactor is needed no more.
+fn end(world: &World, reactor: thread::JoinHandle<()>) {
+    world.socket.change(|state| state.is_over = true);
+    reactor.join().unwrap();
+}
+
 fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -165,8 +171,7 @@ fn loom_a_task_is_woken_beside_a_thread_that_waits() {
         });
         assert!(is_answer(world.wait_async(awaited), awaited));
         waiter.join().unwrap();
-        world.socket.change(|state| state.is_over = true);
-        reactor.join().unwrap();
+        end(&world, reactor);
     });
 }
 
@@ -179,8 +184,7 @@ fn loom_an_answer_for_which_nobody_has_come_is_read_after_a_look() {
         let looks = spawn(&world, |world| world.calls.look(&world.socket));
         world.answer(held);
         looks.join().unwrap();
-        world.socket.change(|state| state.is_over = true);
-        reactor.join().unwrap();
+        end(&world, reactor);
         assert!(lock(&world.socket.state).waiting.is_empty());
         assert!(is_answer(world.wait(held), held));
     });
@@ -200,8 +204,7 @@ fn loom_a_look_leaves_threads_that_wait_alone() {
         world.answer(other);
         assert!(is_answer(world.wait(one), one));
         waiter.join().unwrap();
-        world.socket.change(|state| state.is_over = true);
-        reactor.join().unwrap();
+        end(&world, reactor);
     });
 }
 
@@ -217,8 +220,7 @@ fn loom_an_end_reaches_threads_and_tasks() {
         world.socket.change(|state| state.has_ended = true);
         assert!(matches!(world.wait_async(awaited), Waited::Lost(None)));
         waiter.join().unwrap();
-        world.socket.change(|state| state.is_over = true);
-        reactor.join().unwrap();
+        end(&world, reactor);
         assert!(world.calls.is_lost());
     });
 }
@@ -243,8 +245,7 @@ fn loom_what_is_given_up_is_heard_of_once() {
             callback(Ok(answer));
         }
         waiter.join().unwrap();
-        world.socket.change(|state| state.is_over = true);
-        reactor.join().unwrap();
+        end(&world, reactor);
         // The answer came before the reactor was told to end.
         assert_eq!(*lock(&told), 1);
     });
