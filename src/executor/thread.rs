@@ -234,33 +234,29 @@ impl Threads {
 
 impl Host for Threads {
     fn cancel(&self, task: TaskId) -> bool {
-        let job = {
-            let mut state = lock(&self.state);
-            let job = state.queue.remove(&task);
-            if let Some(job) = &job {
-                job.announce_cancelled();
-                state.order.remove(&job.place());
-            } else if state.running.contains(&task) {
-                state.cancelled.insert(task);
-                self.pausing.notify_all();
-            }
-            job
-        };
-        let found = job.is_some();
-        if let Some(job) = job {
-            job.end(&TaskError::Cancelled {
-                may_have_run: false,
-            });
-        }
-        found
+        self.kill(task) == Kill::Cancelled
     }
 
     fn kill(&self, task: TaskId) -> Kill {
-        match self.cancel(task) {
-            true => Kill::Cancelled,
-            false if self.is_running(task) => Kill::Asked,
-            false => Kill::TooLate,
-        }
+        let job = {
+            let mut state = lock(&self.state);
+            let Some(job) = state.queue.remove(&task) else {
+                // Under the same lock: what is asked may end at once.
+                if !state.running.contains(&task) {
+                    return Kill::TooLate;
+                }
+                state.cancelled.insert(task);
+                self.pausing.notify_all();
+                return Kill::Asked;
+            };
+            job.announce_cancelled();
+            state.order.remove(&job.place());
+            job
+        };
+        job.end(&TaskError::Cancelled {
+            may_have_run: false,
+        });
+        Kill::Cancelled
     }
 
     fn is_running(&self, task: TaskId) -> bool {
