@@ -336,7 +336,7 @@ impl ser_flavors::Flavor for Output<'_> {
 
     #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
+        append(data, self.0);
         Ok(())
     }
 
@@ -349,6 +349,20 @@ impl ser_flavors::Flavor for Output<'_> {
     #[inline]
     fn finalize(self) -> postcard::Result<()> {
         Ok(())
+    }
+}
+
+/// Appends bytes, which are few most of the time, as numbers are.
+#[inline]
+fn append(data: &[u8], out: &mut Vec<u8>) {
+    // Of a length that is known there is no call to copy them, which takes longer than the copying.
+    match *data {
+        [a] => out.push(a),
+        [a, b] => out.extend_from_slice(&[a, b]),
+        [a, b, c] => out.extend_from_slice(&[a, b, c]),
+        [a, b, c, d] => out.extend_from_slice(&[a, b, c, d]),
+        [a, b, c, d, e] => out.extend_from_slice(&[a, b, c, d, e]),
+        _ => out.extend_from_slice(data),
     }
 }
 
