@@ -448,8 +448,8 @@ fn inputs_are_pulled_no_further_than_chunks_of_the_default_go() {
             awaiting("many strings of 1 KiB");
             for (given, length) in map.take(20_000).enumerate() {
                 assert_eq!(length.unwrap(), KIB);
-                // At most 64 KiB of them are in a chunk, and 4 chunks, or 64 items and a chunk, ahead.
-                let bound = given + 4 * 64 * workers;
+                // At most 64 KiB of them are in a chunk, and 16 chunks, or 64 items and a chunk, ahead.
+                let bound = given + 16 * 64 * workers;
                 assert!(
                     pulled.get() <= bound,
                     "{} inputs were pulled for {given} results",

@@ -15,9 +15,9 @@ use crate::wire::Handles;
 /// keep every pipe full of short tasks.
 const WINDOW_PER_WORKER: usize = 64;
 
-/// The same for chunks that are to take their time: enough for the next one to be there, and for this thread to be away for a
-/// while.
-const CHUNKS_PER_WORKER: usize = 4;
+/// The same for chunks that are to take their time: enough for the next one to be there when a worker, or this thread, has been
+/// kept from its CPU for some turns of the kernel's, each of which is as long as several chunks.
+const CHUNKS_PER_WORKER: usize = 16;
 
 /// How much more items a chunk may have than the one before: what is known of a function may be of other inputs.
 const GROWTH: usize = 4;
