@@ -21,6 +21,9 @@ use crate::wire::{
 /// can take with it stays small.
 pub(super) const PART_INTERVAL: Duration = Duration::from_millis(1);
 
+/// A chunk looks at the time about this often. At each of its items, that would be a fifth of the cost of a short one.
+const LOOK_INTERVAL_NS: u64 = 50_000;
+
 /// A chunk also sends when this many bytes have gathered, in one write.
 const PART_BYTES: usize = 64 * 1024;
 
@@ -353,13 +356,17 @@ impl Ended {
     }
 }
 
-/// Tells when a chunk is to send what it has.
+/// Tells when a chunk is to send what it has: with a courier, by looking at the time now and then.
 struct Clock<'a> {
-    /// As far as it is known: with a courier, at its last tick.
+    /// As far as it is known.
     now: u64,
     sent_at: u64,
     courier: Option<&'a Courier>,
+    /// The courier's last tick that is known.
     ticked: u64,
+    /// How many items are to end between two looks, and how many of them are left.
+    stride: u32,
+    left: u32,
 }
 
 impl<'a> Clock<'a> {
@@ -369,6 +376,8 @@ impl<'a> Clock<'a> {
             sent_at: now,
             courier,
             ticked: courier.map_or(0, Courier::now_ns),
+            stride: 1,
+            left: 1,
         }
     }
 
@@ -377,18 +386,31 @@ impl<'a> Clock<'a> {
     fn is_due(&mut self) -> bool {
         if let Some(courier) = self.courier {
             let ticked = courier.now_ns();
-            if ticked == self.ticked {
+            self.left = self.left.saturating_sub(1);
+            // After a tick, the items may be longer than those before.
+            if self.left > 0 && ticked == self.ticked {
                 return false;
             }
             self.ticked = ticked;
         }
-        self.now = sys::monotonic_ns();
+        self.look();
         self.now.saturating_sub(self.sent_at) >= PART_INTERVAL.as_nanos() as u64
+    }
+
+    /// Takes the time, and finds how many of such items there are to be until the next look.
+    fn look(&mut self) {
+        let before = std::mem::replace(&mut self.now, sys::monotonic_ns());
+        let took = self.now.saturating_sub(before).max(1);
+        let ended = u64::from(self.stride - self.left);
+        let fitting = LOOK_INTERVAL_NS * ended / took;
+        self.stride = fitting.clamp(1, 2 * u64::from(self.stride)) as u32;
+        self.left = self.stride;
     }
 
     fn has_sent(&mut self) {
         self.now = sys::monotonic_ns();
         self.sent_at = self.now;
+        self.left = self.stride;
     }
 }
 

@@ -1,9 +1,7 @@
 //! Sends what has ended of a chunk while the item that runs takes its time.
 //!
-//! A chunk gathers results, and sends them between two items when a millisecond has passed. The clock that this takes is here,
-//! in a thread that looks at it every [`TICK`] while a chunk runs, and at no other time: read after each short item, it would be a
-//! fifth of that item's cost. And if the chunk has not come around to sending between two ticks, since its item is long, this
-//! thread sends what there is.
+//! A chunk gathers results, and sends them between two items when a millisecond has passed. If its item is long, it does not come around
+//! to that. This thread looks every [`TICK`] while a chunk runs, and at no other time, and sends what has been there since the look before.
 //!
 //! # Protocol
 //!
@@ -12,8 +10,8 @@
 //! of it has gone; all sending here happens in between, under one lock. Nothing is locked for an item.
 //!
 //! An item may take hours. When nothing has ended for [`QUIET_TICKS`], and all that had is sent, this thread sleeps until the next part is
-//! opened. That is no later than the item's end: its thread finds that there were ticks since it last looked, and that it is time
-//! to send, since those ticks alone took longer than a part is gathered.
+//! opened. That is no later than the item's end: its thread finds that there were ticks since it last looked at the time, and that it is
+//! time to send, since those ticks alone took longer than a part is gathered.
 
 use std::io;
 use std::sync::Arc;
@@ -27,12 +25,13 @@ use crate::primitives::plain::{Condvar, Mutex, MutexGuard, lock};
 use crate::sys::{self, SharedPage};
 use crate::wire;
 
-/// How often it is looked after a chunk: what has ended is sent after two of them at the latest.
-const TICK: Duration = Duration::from_micros(500);
+/// How often it is looked after a chunk: what has ended is sent after two of them at the latest. Each wakes a thread on a CPU
+/// that has other work.
+const TICK: Duration = Duration::from_millis(2);
 
 /// So many ticks in which nothing has ended, and nothing is left to be sent, tell that an item takes long: longer than
 /// [`PART_INTERVAL`].
-const QUIET_TICKS: u32 = 4;
+const QUIET_TICKS: u32 = 2;
 
 const _: () = assert!(TICK.as_nanos() * (QUIET_TICKS as u128 - 1) > PART_INTERVAL.as_nanos());
 
