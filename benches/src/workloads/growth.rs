@@ -30,7 +30,7 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
         Ok(rates)
     };
     let contestants: Vec<Contestant<'_>> = vec![(Peer::Procession, Box::new(turn))];
-    let results = in_turns(effort.of(5, 1), contestants)?;
+    let results = in_turns(effort.of(9, 1), contestants)?;
     let names = sizes
         .iter()
         .map(|tasks| format!("{tasks} single submits, 2 workers"));
@@ -54,7 +54,7 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
         Ok(rates)
     };
     let contestants: Vec<Contestant<'_>> = vec![(Peer::Procession, Box::new(turn))];
-    let results = in_turns(effort.of(5, 1), contestants)?;
+    let results = in_turns(effort.of(15, 1), contestants)?;
     let names = counts
         .iter()
         .map(|count| format!("{tasks} single submits, {count} workers"));
