@@ -74,9 +74,6 @@
 //! that is sealed at its full length: it takes no memory where nothing has been written, nobody has to learn that it has grown, and it cannot shrink. Who finds a large ring empty goes back to a
 //! small one, and gives the memory back.
 //!
-//! Large items are written into a large ring past the caches of the processor: see `ring`. They are in memory before the count says so, as
-//! all others are: the copy ends with a fence.
-//!
 //! An item is copied with the lock of its side held. While one of hundreds of megabytes is, others of that side wait, and those of the other
 //! side go on. (To copy without the lock one would have to reserve, and somebody would have to notice that a reservation's owner has died; the kernel
 //! does that for locks alone.)

@@ -20,12 +20,6 @@ const SMALLEST: u32 = 16;
 /// The largest: 2⁴⁰ bytes.
 const LARGEST: u32 = 40;
 
-/// Items from this size on are written past the caches into a ring from that size on: where that ring is written next was last used a
-/// whole round ago, and is not in this processor's cache any more; as a rule it is in that of another one, which has read it. Smaller items
-/// are through sooner than what waits for memory.
-const LARGE_ITEM: usize = 1 << 15;
-const LARGE_RING: u64 = 1 << 22;
-
 /// How large a ring is, as a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Size(u32);
@@ -186,11 +180,6 @@ impl Ring<'_> {
     fn write(self, place: u64, bytes: &[u8]) -> Result<(), Fault> {
         let at = self.at(place);
         let (front, back) = bytes.split_at(bytes.len().min(self.memory.len() - at));
-        if bytes.len() >= LARGE_ITEM && self.size.bytes() >= LARGE_RING {
-            self.memory.copy_in_past_caches(at, front)?;
-            self.memory.copy_in_past_caches(0, back)?;
-            return Ok(());
-        }
         self.memory.copy_in(at, front)?;
         if !back.is_empty() {
             self.memory.copy_in(0, back)?;

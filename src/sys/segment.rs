@@ -13,11 +13,9 @@
 //!   through a pointer that is read anew (volatile) each time, so that nothing can be known of what is called. To the compiler
 //!   this is foreign code, of which the language only sees what it may do, and it does nothing that relaxed
 //!   atomic loads and stores of the bytes would not do: each byte that comes out is one that was there before, or one that was
-//!   being written. (Many bytes may go past the caches instead, by instructions of `past_caches`, which are as foreign. Relaxed loads byte by byte would say the same in Rust itself, at a tenth of the speed: the compiler does
+//!   being written. (Relaxed loads byte by byte would say the same in Rust itself, at a tenth of the speed: the compiler does
 //!   not join them.) What comes out may be torn; it is bytes, in memory of our own, for which every
 //!   pattern is a value. Where that matters, callers hold a lock.
-
-mod past_caches;
 
 use std::ffi::c_void;
 use std::io;
@@ -154,18 +152,6 @@ impl Mapping {
         // SAFETY: both are valid for that many bytes: the place has been checked, and the slice is one. They do not
         // overlap, since no slice is ever made of a mapping. The module says why others may use the place meanwhile.
         unsafe { copy(place.cast(), bytes.as_ptr().cast(), bytes.len()) };
-        Ok(())
-    }
-
-    /// The same, past the caches of this processor, where there is a way: for many bytes that would find no room there.
-    pub(crate) fn copy_in_past_caches(
-        &self,
-        offset: usize,
-        bytes: &[u8],
-    ) -> Result<(), OutOfRange> {
-        let place = self.place(offset, bytes.len())?;
-        // SAFETY: as in `copy_in`.
-        unsafe { past_caches::copy(place, bytes.as_ptr(), bytes.len()) };
         Ok(())
     }
 
