@@ -18,12 +18,12 @@ use crate::wire::{self, Handles, TaskFailure};
 /// encoding of its result, the drop of either, and the drop of what it panicked with.
 pub(crate) fn run(
     function: &Function,
-    args: Cow<'_, [u8]>,
+    mut args: Cow<'_, [u8]>,
     handles: Handles,
     out: &mut Vec<u8>,
 ) -> Result<Handles, TaskFailure> {
     let start = out.len();
-    let failure = match caught(|| function.run(args, handles, out)) {
+    let failure = match caught(|| function.run(&mut args, handles, out)) {
         Ok(Ok(beside)) => return Ok(beside),
         Ok(Err(RunError::ArgumentNotDecoded(message))) => TaskFailure::ArgumentNotDecoded(message),
         Ok(Err(RunError::ResultNotEncoded(message))) => TaskFailure::ResultNotEncoded(message),

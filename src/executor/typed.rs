@@ -329,7 +329,7 @@ where
     if !cfg!(debug_assertions) {
         return Ok(());
     }
-    match handles::provide(handles, || F::decode_args(arguments.into())) {
+    match handles::provide(handles, || F::decode_args(&mut arguments.into())) {
         Ok(_) => Ok(()),
         Err(message) => Err(SubmitError::NotDecodable {
             function: find::<F, A, K>()?.name,

@@ -65,9 +65,9 @@ pub trait TaskFunction<Args, Kind>: Copy + Send + Sync + 'static {
         Self::encode_args(&args, out)
     }
 
-    /// The arguments that [`encode_args`](Self::encode_args) encoded.
+    /// The arguments that [`encode_args`](Self::encode_args) encoded, which may be taken out of `bytes`.
     #[doc(hidden)]
-    fn decode_args(bytes: Cow<'_, [u8]>) -> Result<Args, String>;
+    fn decode_args(bytes: &mut Cow<'_, [u8]>) -> Result<Args, String>;
 
     /// Calls the function, and awaits it if it is asynchronous.
     #[doc(hidden)]
@@ -149,8 +149,8 @@ macro_rules! task_function {
             wire::encode_owned(args, out).map_err(CodecError::into_message)
         }
 
-        fn decode_args(bytes: Cow<'_, [u8]>) -> Result<$T, String> {
-            wire::decode_whole(bytes).map_err(CodecError::into_message)
+        fn decode_args(bytes: &mut Cow<'_, [u8]>) -> Result<$T, String> {
+            wire::decode_taken(bytes).map_err(CodecError::into_message)
         }
 
         task_function!(@parameters $T);
@@ -165,7 +165,7 @@ macro_rules! task_function {
             Ok(())
         }
 
-        fn decode_args(bytes: Cow<'_, [u8]>) -> Result<($($T,)*), String> {
+        fn decode_args(bytes: &mut Cow<'_, [u8]>) -> Result<($($T,)*), String> {
             #[allow(unused_mut)]
             let mut bytes = &bytes[..];
             $(let $value = wire::decode_prefix::<$T>(&mut bytes).map_err(CodecError::into_message)?;)*
@@ -206,7 +206,7 @@ mod tests {
         const { assert_zero_sized::<F>() };
         let mut bytes = Vec::new();
         F::encode_args(&args, &mut bytes).expect("encodes");
-        let args = F::decode_args(bytes.into()).expect("decodes");
+        let args = F::decode_args(&mut bytes.into()).expect("decodes");
         function.call(args)
     }
 
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn leftover_and_missing_bytes_are_errors() {
         fn decodes<F: TaskFunction<A, K>, A, K>(_: F, bytes: &[u8]) -> bool {
-            F::decode_args(bytes.into()).is_ok()
+            F::decode_args(&mut bytes.into()).is_ok()
         }
         assert!(decodes(nothing, &[]) && !decodes(nothing, &[0]));
         assert!(decodes(is_prime, &[1]) && !decodes(is_prime, &[1, 0]) && !decodes(is_prime, &[]));

@@ -1,4 +1,7 @@
 //! Values to payloads and back: postcard, with a short cut for bytes.
+//!
+//! What encodes and decodes is put into its callers, always: where a program has several of them for a type, the compiler made calls of
+//! calls of it, which took as long as a number does.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -121,7 +124,7 @@ impl From<postcard::Error> for CodecError {
 ///
 /// A `Vec<u8>` is copied in one go, into the same bytes that postcard would have written one by
 /// one.
-#[inline]
+#[inline(always)]
 pub(crate) fn encode<T: Serialize + 'static>(
     value: &T,
     out: &mut Vec<u8>,
@@ -136,7 +139,7 @@ pub(crate) fn encode<T: Serialize + 'static>(
 }
 
 /// The same of a value of any type, such as a `str`: into the same bytes.
-#[inline]
+#[inline(always)]
 pub(crate) fn encode_borrowed<T: Serialize + ?Sized>(
     value: &T,
     out: &mut Vec<u8>,
@@ -150,7 +153,7 @@ pub(crate) fn encode_borrowed<T: Serialize + ?Sized>(
 }
 
 /// The value that all of `bytes` is.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode<T: DeserializeOwned + 'static>(mut bytes: &[u8]) -> Result<T, CodecError> {
     let value = decode_prefix(&mut bytes)?;
     expect_end(bytes)?;
@@ -158,7 +161,7 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(mut bytes: &[u8]) -> Result<
 }
 
 /// The value at the front of `bytes`, which then begins behind it. On failure `bytes` is as it was.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
     bytes: &mut &[u8],
 ) -> Result<T, CodecError> {
@@ -181,7 +184,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
 
 /// Appends a value that is all of a payload, or of an item in one: as [`encode`], but for a `Vec<u8>`,
 /// which is its own bytes, with no length in front.
-#[inline]
+#[inline(always)]
 pub(crate) fn encode_whole<T: Serialize + 'static>(
     value: &T,
     out: &mut Vec<u8>,
@@ -216,11 +219,19 @@ pub(crate) fn encode_owned<T: Serialize + 'static>(
 pub(crate) fn decode_whole<'a, T: DeserializeOwned + 'static>(
     bytes: impl Into<Cow<'a, [u8]>>,
 ) -> Result<T, CodecError> {
-    let bytes = bytes.into();
+    decode_taken(&mut bytes.into())
+}
+
+/// The same. The bytes may be taken out, and stay where they are otherwise: that is all that is done with those of most values.
+#[inline(always)]
+pub(crate) fn decode_taken<T: DeserializeOwned + 'static>(
+    bytes: &mut Cow<'_, [u8]>,
+) -> Result<T, CodecError> {
     if !are_bytes::<T>() {
-        return decode(&bytes);
+        return decode(bytes);
     }
-    from_bytes(bytes.into_owned()).ok_or_else(|| CodecError::new("bytes are no bytes"))
+    from_bytes(std::mem::take(bytes).into_owned())
+        .ok_or_else(|| CodecError::new("bytes are no bytes"))
 }
 
 /// Fewer bytes than these are copied into memory that is there already, rather than to have memory of
@@ -309,7 +320,11 @@ pub(super) fn take_varint_u32(bytes: &mut &[u8]) -> Result<u32, CodecError> {
 /// is used.
 #[inline]
 pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
-    let (len, rest) = postcard::take_from_bytes::<usize>(bytes)?;
+    // The common case: few bytes.
+    let (len, rest) = match *bytes {
+        [len @ 0..0x80, rest @ ..] => (usize::from(*len), rest),
+        _ => postcard::take_from_bytes(bytes)?,
+    };
     let Some((taken, rest)) = rest.split_at_checked(len) else {
         return Err(postcard::Error::DeserializeUnexpectedEnd.into());
     };
@@ -352,17 +367,17 @@ impl ser_flavors::Flavor for Output<'_> {
     }
 }
 
-/// Appends bytes, which are few most of the time, as numbers are.
+/// Appends bytes, which are those of a number most of the time.
 #[inline]
 fn append(data: &[u8], out: &mut Vec<u8>) {
-    // Of a length that is known there is no call to copy them, which takes longer than the copying.
-    match *data {
-        [a] => out.push(a),
-        [a, b] => out.extend_from_slice(&[a, b]),
-        [a, b, c] => out.extend_from_slice(&[a, b, c]),
-        [a, b, c, d] => out.extend_from_slice(&[a, b, c, d]),
-        [a, b, c, d, e] => out.extend_from_slice(&[a, b, c, d, e]),
-        _ => out.extend_from_slice(data),
+    if data.len() > MAX_VARINT {
+        out.extend_from_slice(data);
+        return;
+    }
+    // They have just been written one by one. A copy reads several at once, for which the processor waits until they have left
+    // its store buffer; and of a length that is not known it is a call.
+    for byte in data {
+        out.push(*byte);
     }
 }
 

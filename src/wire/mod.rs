@@ -20,8 +20,8 @@ pub(crate) use chunk::{
     begin_item, first_item, part_of, value_at,
 };
 pub(crate) use codec::{
-    CodecError, FUNCTION_LEN, decode, decode_prefix, decode_whole, encode, encode_borrowed,
-    encode_function, encode_owned, encode_whole, is_err, refusal, split_function,
+    CodecError, FUNCTION_LEN, decode, decode_prefix, decode_taken, decode_whole, encode,
+    encode_borrowed, encode_function, encode_owned, encode_whole, is_err, refusal, split_function,
 };
 pub(crate) use encoded::{Encoded, EncodedRef};
 pub(crate) use handles::{Carried, Handle, Handles};

@@ -88,7 +88,7 @@ fn a_registered_function_is_found_by_its_type() {
     assert!(function.file.ends_with("tests.rs"));
     let mut out = vec![1];
     function
-        .run([7][..].into(), Handles::default(), &mut out)
+        .run(&mut [7][..].into(), Handles::default(), &mut out)
         .unwrap();
     assert_eq!(out, [1, 1]);
 
@@ -177,7 +177,7 @@ fn bytes_that_do_not_decode_are_not_run() {
     let mut out = Vec::new();
     let error = found(is_prime)
         .unwrap()
-        .run([7, 7][..].into(), Handles::default(), &mut out)
+        .run(&mut [7, 7][..].into(), Handles::default(), &mut out)
         .unwrap_err();
     assert!(
         matches!(error, RunError::ArgumentNotDecoded(_)),

@@ -12,7 +12,7 @@ const SLOW: Duration = Duration::from_micros(10);
 /// So many items in a row tell that an input is not slow: one may have come while nobody asked for it.
 const NOT_SLOW: usize = 8;
 
-/// The clock is read once for so many items of an input that is fast.
+/// The clock is read once for so many items of an input that is fast: a power of two.
 const STRIDE: usize = 32;
 
 /// What is known of an input: nothing, at first.
@@ -27,7 +27,8 @@ pub(super) struct Pace {
 pub(super) struct Pulling {
     since: Instant,
     time: Duration,
-    stride: usize,
+    /// The clock is read where none of these bits is in the number of items.
+    between: usize,
 }
 
 impl Pace {
@@ -41,7 +42,7 @@ impl Pace {
         Pulling {
             since: Instant::now(),
             time,
-            stride: if self.is_fast { STRIDE } else { 1 },
+            between: if self.is_fast { STRIDE - 1 } else { 0 },
         }
     }
 
@@ -59,6 +60,6 @@ impl Pace {
 
 impl Pulling {
     pub(super) fn is_over(&self, items: usize) -> bool {
-        items > 0 && items.is_multiple_of(self.stride) && self.since.elapsed() >= self.time
+        items > 0 && items & self.between == 0 && self.since.elapsed() >= self.time
     }
 }
