@@ -27,6 +27,8 @@ shared=(shared:: sync:: queue::tests pipe::tests sys::)
 between=(sync kit)
 # What is plain data, beside it.
 pure=(page:: frame:: wire::beside wire::chunk wire::handles pipe::assembler pipe::packet sys::cgroup)
+# Megabytes, which Miri moves byte by byte, for minutes.
+large=(a_frame_of_max_frame_passes memory_follows_the_bytes)
 # Threads that take turns by the thousand, of which valgrind runs one at a time, and a message of 16 MiB that is made byte by byte.
 slow=(many_threads one_of_several messages_of_several comes_back_from_an_echo)
 export PROCESSION_TEST_PATIENCE=${PROCESSION_TEST_PATIENCE:-10}
@@ -46,7 +48,7 @@ run() {
 by_miri() {
     cargo +nightly miri --version 2> /dev/null || { skip 'Miri: no nightly toolchain has it (rustup +nightly component add miri rust-src)'; return; }
     PROPTEST_CASES=${PROPTEST_CASES:-2} MIRIFLAGS='-Zmiri-disable-isolation' CARGO_TARGET_DIR=target/miri \
-        run cargo +nightly miri test --locked --lib -- "${pure[@]}"
+        run cargo +nightly miri test --locked --lib -- "${pure[@]}" "${large[@]/#/--skip=}"
 }
 
 by_address() {

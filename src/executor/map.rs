@@ -250,7 +250,7 @@ macro_rules! options {
 
         /// How many tasks (chunks) are submitted ahead of the results taken: the inputs pulled, and the results kept, are bounded. Without a
         /// [`chunksize`](Self::chunksize) each item is a task then. Default: with a `chunksize` 64 tasks for each worker; otherwise 64 items for each worker, to
-        /// which the last chunk may be added, or 16 chunks if that is more. Zero is refused.
+        /// which the last chunk may be added, or 4 chunks if that is more, or up to 16 if they are so short that they take the time of 4 together. Zero is refused.
         ///
         /// ```
         /// #[procession::task]

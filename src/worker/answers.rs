@@ -24,6 +24,9 @@ pub(super) const PART_INTERVAL: Duration = Duration::from_millis(1);
 /// A chunk looks at the time about this often. At each of its items, that would be a fifth of the cost of a short one.
 const LOOK_INTERVAL_NS: u64 = 50_000;
 
+/// After so many items it looks at the latest, in case they become longer.
+const LONGEST_STRIDE: u64 = 512;
+
 /// A chunk also sends when this many bytes have gathered, in one write.
 const PART_BYTES: usize = 64 * 1024;
 
@@ -403,7 +406,8 @@ impl<'a> Clock<'a> {
         let took = self.now.saturating_sub(before).max(1);
         let ended = u64::from(self.stride - self.left);
         let fitting = LOOK_INTERVAL_NS * ended / took;
-        self.stride = fitting.clamp(1, 2 * u64::from(self.stride)) as u32;
+        let longest = LONGEST_STRIDE.min(2 * u64::from(self.stride));
+        self.stride = fitting.clamp(1, longest) as u32;
         self.left = self.stride;
     }
 

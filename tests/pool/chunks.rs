@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_divided_chunk_holds_one_permit,
         what_a_slow_input_has_given_runs_while_it_blocks,
         inputs_are_pulled_no_further_than_chunks_of_the_default_go,
+        chunks_of_the_default_have_no_more_items_than_their_results_have_room_for,
         nobody_wakes_up_beside_the_last_item_or_after_it,
     ]
 }
@@ -448,7 +449,7 @@ fn inputs_are_pulled_no_further_than_chunks_of_the_default_go() {
             awaiting("many strings of 1 KiB");
             for (given, length) in map.take(20_000).enumerate() {
                 assert_eq!(length.unwrap(), KIB);
-                // At most 64 KiB of them are in a chunk, and 16 chunks, or 64 items and a chunk, ahead.
+                // At most 64 KiB of them are in a chunk, and 16 chunks, since they are short, or 64 items and a chunk, ahead.
                 let bound = given + 16 * 64 * workers;
                 assert!(
                     pulled.get() <= bound,
@@ -474,6 +475,31 @@ fn inputs_are_pulled_no_further_than_chunks_of_the_default_go() {
         assert_eq!(pulled.get(), 64 * workers);
         drop(map);
         keeper.open(workers);
+    }
+}
+
+fn chunks_of_the_default_have_no_more_items_than_their_results_have_room_for() {
+    const KIB: usize = 1 << 10;
+    let pool = pool(1);
+    for unordered in [false, true] {
+        let pulled = Cell::new(0);
+        let inputs = std::iter::repeat_with(|| {
+            pulled.set(pulled.get() + 1);
+            100 * KIB
+        });
+        let map = pool.map(as_long_as, inputs);
+        let map = if unordered { map.unordered() } else { map };
+        awaiting("many results of 100 KiB");
+        for (given, result) in map.take(1000).enumerate() {
+            assert_eq!(result.unwrap().len(), 100 * KIB);
+            // Of 1 MiB of them are 16 chunks at most, or 64 items and a chunk.
+            let bound = given + 16 * 10;
+            assert!(
+                pulled.get() <= bound,
+                "{} inputs were pulled for {given} results",
+                pulled.get()
+            );
+        }
     }
 }
 

@@ -46,6 +46,17 @@ pub(super) enum Given {
     Failed(TaskError),
 }
 
+impl Given {
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Here(place) => place.len,
+            Self::Encoded(encoded) => encoded.bytes.len(),
+            Self::Failed(_) => 0,
+        }
+    }
+}
+
 /// What is to be waited for, or has come.
 pub(super) enum Next {
     Given(Given),

@@ -87,6 +87,8 @@ pub(super) struct Engine<I: Iterator, E> {
     pub(super) buffersize: Option<usize>,
     /// How many items the last task was given.
     last_chunk: usize,
+    /// How long an item takes, as far as it is known.
+    item_ns: u64,
     pace: Pace,
     pub(super) made_at: Instant,
     pub(super) deadline: Option<Instant>,
@@ -105,6 +107,8 @@ pub(super) struct Engine<I: Iterator, E> {
     giving: Option<Batch>,
     pulled: usize,
     given: usize,
+    /// How many bytes the results have that have been given.
+    given_bytes: u64,
     seat: Seat,
     entering: Option<Entering>,
     timer: Option<Timer>,
@@ -138,6 +142,7 @@ impl<I: Iterator, E> Engine<I, E> {
             chunks: Chunks::Taking(CHUNK_TIME),
             buffersize: None,
             last_chunk: 1,
+            item_ns: u64::MAX,
             pace: Pace::default(),
             made_at: Instant::now(),
             deadline: None,
@@ -150,6 +155,7 @@ impl<I: Iterator, E> Engine<I, E> {
             giving: None,
             pulled: 0,
             given: 0,
+            given_bytes: 0,
             seat: Seat::default(),
             entering: None,
             timer: None,
@@ -217,6 +223,7 @@ impl<I: Iterator, E> Engine<I, E> {
             _ => None,
         }?;
         self.given += 1;
+        self.given_bytes += bytes.len() as u64;
         Some(bytes)
     }
 
@@ -398,6 +405,7 @@ impl<I: Iterator, E> Engine<I, E> {
 
     fn give(&mut self, given: Given) -> Ended<E> {
         self.given += 1;
+        self.given_bytes += given.len() as u64;
         Ended::Item(given)
     }
 

@@ -15,15 +15,23 @@ use crate::wire::Handles;
 /// keep every pipe full of short tasks.
 const WINDOW_PER_WORKER: usize = 64;
 
-/// The same for chunks that are to take their time: enough for the next one to be there when a worker, or this thread, has been
-/// kept from its CPU for some turns of the kernel's, each of which is as long as several chunks.
-const CHUNKS_PER_WORKER: usize = 16;
+/// The same for chunks that are to take their time: enough for the next one to be there, and for this thread to be away for a
+/// while.
+const CHUNKS_PER_WORKER: usize = 4;
 
-/// How much more items a chunk may have than the one before: what is known of a function may be of other inputs.
+/// The same for chunks that are over sooner, since no more items fit into them: as many as take the time of those, and no more than
+/// these. The kernel keeps a worker, or this thread, from its CPU for as long as several chunks.
+const SHORT_CHUNKS_PER_WORKER: usize = 16;
+
+/// How much more items a chunk may have than the one before, or than have been given so far: what is known of a function may be of
+/// other inputs.
 const GROWTH: usize = 4;
 
 /// How many bytes of arguments a chunk may have, but for its last item: larger ones gain nothing.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How many bytes the results of a chunk may have, if they are like those before.
+const CHUNK_RESULT_BYTES: u64 = 1 << 20;
 
 impl<I: Iterator, E> Engine<I, E> {
     /// Whether another task may be submitted.
@@ -39,9 +47,14 @@ impl<I: Iterator, E> Engine<I, E> {
         }
         match self.chunks {
             // Counted by the item, as long as there are chunks enough.
-            Chunks::Taking(_) if self.buffersize.is_none() => {
+            Chunks::Taking(time) if self.buffersize.is_none() => {
                 let items = self.pulled.saturating_sub(self.given);
-                items < ahead || self.tasks < workers.saturating_mul(CHUNKS_PER_WORKER)
+                let of_work = u128::from(self.item_ns) * items as u128;
+                let enough = time.as_nanos() * workers.saturating_mul(CHUNKS_PER_WORKER) as u128;
+                items < ahead
+                    || self.tasks < workers.saturating_mul(CHUNKS_PER_WORKER)
+                    || (self.tasks < workers.saturating_mul(SHORT_CHUNKS_PER_WORKER)
+                        && of_work < enough)
             }
             _ => true,
         }
@@ -64,12 +77,15 @@ impl<I: Iterator, E> Engine<I, E> {
             self.last_chunk = 1;
             return (1, None);
         };
+        self.item_ns = item_ns.max(1);
         if !self.pace.is_for_chunks() {
             self.last_chunk = 1;
             return (1, Some(time));
         }
-        let fitting = usize::try_from(time.as_nanos() / u128::from(item_ns.max(1)));
+        let fitting = usize::try_from(time.as_nanos() / u128::from(self.item_ns));
         let fitting = fitting.unwrap_or(usize::MAX);
+        let result_len = self.given_bytes / (self.given as u64).max(1);
+        let held = usize::try_from(CHUNK_RESULT_BYTES / result_len.max(1)).unwrap_or(usize::MAX);
         // Towards the end of an input whose length is known, nobody is to have the last of it alone.
         let left = self
             .inputs
@@ -81,7 +97,8 @@ impl<I: Iterator, E> Engine<I, E> {
         };
         self.last_chunk = fitting
             .min(share)
-            .min(self.last_chunk.saturating_mul(GROWTH))
+            .min(held)
+            .min(self.last_chunk.min(self.given).saturating_mul(GROWTH))
             .max(1);
         (self.last_chunk, Some(time))
     }
