@@ -70,6 +70,9 @@ fn main() -> ExitCode {
             return exit(Err(format!("{name}: {error}").into()));
         }
     }
+    if is_quick {
+        table.forget_goals();
+    }
     table.print();
     ExitCode::SUCCESS
 }

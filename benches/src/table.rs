@@ -24,7 +24,7 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Procession => "procession",
-            Self::Pipe => "bare pipe, socket, futex or process",
+            Self::Pipe => "bare pipe, socket, futex, process or copy",
             Self::Executor => "CPython ProcessPoolExecutor",
             Self::Pool => "multiprocessing (Pool, Pipe, Queue, Lock, Array)",
             Self::Procspawn => "procspawn",
@@ -106,6 +106,11 @@ impl Table {
         self.goals.push(goal);
     }
 
+    /// What is to be reached says nothing of these figures.
+    pub fn forget_goals(&mut self) {
+        self.goals.clear();
+    }
+
     /// Something that a figure does not say.
     pub fn note(&mut self, text: impl Into<String>) {
         let text = text.into();
@@ -122,7 +127,9 @@ impl Table {
         for row in &self.rows {
             println!("{}", row.text());
         }
-        println!("\n| to reach | is | |\n|--|--:|--|");
+        if !self.goals.is_empty() {
+            println!("\n| to reach | is | |\n|--|--:|--|");
+        }
         for goal in &self.goals {
             println!("{}", goal.text());
         }

@@ -19,7 +19,7 @@ const SLICE: usize = 1024;
 pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
     let _pinned = Pinned::new()?;
     let (count, python_count) = (effort.of(1_000_000, 1000), effort.of(100_000, 1000));
-    let (slices, python_slices) = (effort.of(20_000, 10), effort.of(2_000, 10));
+    let (slices, python_slices) = (effort.of(100_000, 10), effort.of(2_000, 10));
     let array = Array::<f64>::new(LEN)?;
     let mut python = Python::start(1);
     let mut contestants: Vec<Contestant<'_>> =
@@ -46,6 +46,7 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
             }),
         ));
     }
+    contestants.push((Peer::Pipe, Box::new(|| Ok(vec![copied(slices)?; 6]))));
     let results = in_turns(effort.of(9, 1), contestants)?;
     let rows = [
         ("array, an element read under its lock", Unit::Rate),
@@ -57,13 +58,35 @@ pub fn run(effort: Effort, table: &mut Table) -> Result<(), Error> {
     ];
     for (at, (what, unit)) in rows.into_iter().enumerate() {
         let peers = [Peer::Procession, Peer::Pool];
-        table.row(
-            what,
-            unit,
-            peers.map(|peer| (peer, results.median(peer, at))).to_vec(),
-        );
+        let mut cells = peers.map(|peer| (peer, results.median(peer, at))).to_vec();
+        if at == UNLOCKED_SLICE {
+            cells.push((Peer::Pipe, results.median(Peer::Pipe, at)));
+        }
+        table.row(what, unit, cells);
+    }
+    let by_copy = results.ratio(Peer::Procession, Peer::Pipe, UNLOCKED_SLICE);
+    if let Some(ratio) = by_copy {
+        let what = "array without its lock, 8 KiB read, by a copy between slices";
+        table.at_least(what, ratio, 0.95);
     }
     Ok(())
+}
+
+/// Where the rows have that.
+const UNLOCKED_SLICE: usize = 5;
+
+/// The same from one slice of a process to another: bytes in a second.
+fn copied(slices: usize) -> Result<f64, Error> {
+    let from = black_box(vec![1.0_f64; LEN]);
+    let mut room = vec![0.0; SLICE];
+    let took = seconds(|| {
+        for n in 0..slices {
+            let at = n * 31 % LEN % (LEN - SLICE);
+            black_box(&mut room).copy_from_slice(&from[at..at + SLICE]);
+        }
+        Ok(())
+    })?;
+    Ok((slices * SLICE * 8) as f64 / took)
 }
 
 /// What a second has of each: in the order of the rows.
