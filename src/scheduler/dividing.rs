@@ -247,10 +247,14 @@ impl<J> Scheduler<J> {
         turn: &mut Turn<'_, J>,
     ) -> Vec<(TaskId, Terms)> {
         let worker = &mut self.workers[at];
-        let Some((task, _)) = worker.head().filter(|(_, head)| *head == seq) else {
+        // It may have begun before the result of the one ahead of it has come.
+        let mut frames = worker.open_frames();
+        let Some((_, sent)) = frames.find(|(of, sent)| *of == seq && sent.is_chunk) else {
             return Vec::new();
         };
-        let Some(entry) = self.tasks.get_mut(&task).filter(|_| worker.chunks() > 0) else {
+        drop(frames);
+        let task = sent.task;
+        let Some(entry) = self.tasks.get_mut(&task) else {
             return Vec::new();
         };
         let Some(divided) = turn.pages.divide(worker.id, seq, &mut entry.job, division) else {

@@ -319,7 +319,7 @@ impl Worker {
         }
     }
 
-    /// Items have been taken from its head, which is so much shorter by that.
+    /// Items have been taken from this task, which is so much shorter by that.
     pub(super) fn shorten(&mut self, seq: u32, estimate_ns: u64) {
         let index = seq.wrapping_sub(self.first_seq) as usize;
         if let Some(sent) = self.frames.get_mut(index) {

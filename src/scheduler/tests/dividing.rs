@@ -135,6 +135,28 @@ fn a_chunk_that_is_cancelled_ends_with_the_item_that_runs() {
 }
 
 #[test]
+fn a_chunk_that_is_cancelled_ends_so_also_before_the_result_of_the_task_ahead_has_come() {
+    let mut pool = Pool::new(1).learn(0);
+    assert_eq!(pool.submit(SHORT), [send(0, 1, 1)]);
+    let terms = Terms {
+        function: SHORT,
+        more_items: 4,
+        ..Terms::default()
+    };
+    assert_eq!(pool.submit_with(terms), [send(0, 2, 2)]);
+    // The one ahead has ended by now.
+    pool.goes_on(0, 2, 0);
+    pool.pages.chunks.push((WorkerId(0), 2, 5));
+    let (found, actions) = pool.cancel(2);
+    let running = Cancel::Running {
+        worker: WorkerId(0),
+        seq: 2,
+    };
+    assert_eq!(actions, [complete(3, End::Cancelled)]);
+    assert_eq!((found, pool.items_of(0, 2)), (running, 1));
+}
+
+#[test]
 fn what_is_taken_back_from_one_is_not_given_to_another_in_the_same_event() {
     let mut pool = Pool::new(2);
     pool.submit_chunk(10, 1, 0, 0);
