@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use super::machine::Scheduler;
 use super::task::Task;
 use super::timers::Timer;
-use super::worker::{Stage, Worker};
+use super::worker::{Sent, Stage, Worker};
 use super::{End, LONGEST_LOOK_NS, STUCK_NS, State, Terms, Turn};
 use crate::error::TaskId;
 use crate::page::Progress;
@@ -248,12 +248,10 @@ impl<J> Scheduler<J> {
     ) -> Vec<(TaskId, Terms)> {
         let worker = &mut self.workers[at];
         // It may have begun before the result of the one ahead of it has come.
-        let mut frames = worker.open_frames();
-        let Some((_, sent)) = frames.find(|(of, sent)| *of == seq && sent.is_chunk) else {
+        let is_it = |(of, sent): &(u32, Sent)| *of == seq && sent.is_chunk;
+        let Some((_, Sent { task, .. })) = worker.open_frames().find(is_it) else {
             return Vec::new();
         };
-        drop(frames);
-        let task = sent.task;
         let Some(entry) = self.tasks.get_mut(&task) else {
             return Vec::new();
         };

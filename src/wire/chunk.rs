@@ -4,7 +4,7 @@
 //! Writers append to the caller's `Vec`, readers borrow from the payload. A reader checks the whole
 //! payload before it hands out the first item, so a malformed one is never half used.
 
-use super::codec::{CodecError, MAX_VARINT, expect_end, push_varint, take_bytes, take_varint_u32};
+use super::codec::{CodecError, MAX_VARINT, expect_end, push_varint, take_bytes, take_varint};
 
 /// Writes the payload of a `Chunk` frame. Dropping it unfinished leaves a part of one in `out`.
 #[must_use = "`finish` completes the payload"]
@@ -153,7 +153,7 @@ pub(crate) fn first_item(items: &[u8]) -> Option<(&[u8], &[u8])> {
 impl<'a> ChunkReader<'a> {
     /// A reader of this payload, all of which has been checked.
     pub(crate) fn new(mut payload: &'a [u8]) -> Result<Self, CodecError> {
-        let function = take_varint_u32(&mut payload)?;
+        let function = take_varint::<u32>(&mut payload)?;
         let left = take_count(&mut payload, 1)?;
         let mut rest = payload;
         for _ in 0..left {
@@ -300,7 +300,7 @@ impl<'a> PartReader<'a> {
     /// the chunk is for the caller to see, and whether values and failures decode is seen when they
     /// are decoded.
     pub(crate) fn new(mut payload: &'a [u8]) -> Result<Self, CodecError> {
-        let index = take_varint_u32(&mut payload)?;
+        let index = take_varint::<u32>(&mut payload)?;
         let left = take_count(&mut payload, 2)?;
         if index.checked_add(left).is_none() {
             return Err(CodecError::new(
@@ -434,7 +434,7 @@ fn put_varint(value: u64, at: usize, out: &mut Vec<u8>) {
 /// How many items follow. Each takes `min_len` bytes at least, so a count that cannot be is refused
 /// here.
 fn take_count(bytes: &mut &[u8], min_len: usize) -> Result<u32, CodecError> {
-    let count = take_varint_u32(bytes)?;
+    let count = take_varint::<u32>(bytes)?;
     if count as usize > bytes.len() / min_len {
         return Err(CodecError::new(format!(
             "{count} items are claimed in {} bytes",

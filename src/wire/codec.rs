@@ -1,6 +1,6 @@
 //! Values to payloads and back: postcard, with a short cut for bytes.
 //!
-//! What encodes and decodes is put into its callers, always: where a program has several of them for a type, the compiler made calls of
+//! What is `inline(always)` here is so because it was measured: where a program has several callers of it for a type, the compiler made calls of
 //! calls of it, which took as long as a number does.
 
 use std::any::{Any, TypeId};
@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::fmt;
 
 use postcard::{Deserializer, de_flavors, ser_flavors};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// How much stack the decoding of one value may take.
 ///
@@ -305,7 +305,9 @@ pub(super) fn push_varint(mut value: u64, out: &mut Vec<u8>) {
 }
 
 #[inline]
-pub(super) fn take_varint_u32(bytes: &mut &[u8]) -> Result<u32, CodecError> {
+pub(super) fn take_varint<'a, T: From<u8> + Deserialize<'a>>(
+    bytes: &mut &'a [u8],
+) -> Result<T, CodecError> {
     // The common case: one byte.
     if let [value @ 0..0x80, rest @ ..] = *bytes {
         *bytes = rest;
@@ -320,11 +322,8 @@ pub(super) fn take_varint_u32(bytes: &mut &[u8]) -> Result<u32, CodecError> {
 /// is used.
 #[inline]
 pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
-    // The common case: few bytes.
-    let (len, rest) = match *bytes {
-        [len @ 0..0x80, rest @ ..] => (usize::from(*len), rest),
-        _ => postcard::take_from_bytes(bytes)?,
-    };
+    let mut rest = *bytes;
+    let len = take_varint(&mut rest)?;
     let Some((taken, rest)) = rest.split_at_checked(len) else {
         return Err(postcard::Error::DeserializeUnexpectedEnd.into());
     };

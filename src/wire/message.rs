@@ -237,7 +237,7 @@ pub(crate) fn shorten_longest(texts: Vec<&mut String>) -> bool {
 }
 
 fn check_protocol(mut bytes: &[u8]) -> Result<(), CodecError> {
-    match codec::take_varint_u32(&mut bytes)? {
+    match codec::take_varint::<u32>(&mut bytes)? {
         PROTOCOL => Ok(()),
         other => Err(CodecError::new(format!(
             "protocol {other} is spoken, this build knows {PROTOCOL}"
