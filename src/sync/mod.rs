@@ -35,7 +35,8 @@
 //! # Where they work
 //!
 //! Between processes of one machine and one PID namespace: an owner is known by the number of its thread. After a `fork` the
-//! child does not own what its parent does, and a lock that was held then is [broken](LockError::Broken) in the child. A process that
+//! child does not own what its parent does: a lock that the forking thread held then is [broken](LockError::Broken) in the child, and for nobody
+//! else; those of other threads are as they are for any other process. A process that
 //! overwrites this memory can keep others waiting, or let two in at a time, or have the others told that a lock is broken, but it
 //! cannot make them read or write elsewhere.
 //!

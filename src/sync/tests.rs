@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -728,4 +729,47 @@ proptest! {
             prop_assert_eq!(semaphore.value(), value);
         }
     }
+}
+
+/// Another thread's lock is open to a process that is forked off meanwhile as to any other; the forking thread's own is broken there, and for nobody else.
+#[test]
+fn locks_that_are_held_during_a_fork() {
+    watched(|| {
+        let (of_thread, own) = (Lock::new().unwrap(), Lock::new().unwrap());
+        let [released, tried, right] = [(); 3].map(|()| Event::new().unwrap());
+        let (is_held, held) = mpsc::channel();
+        let (let_go, go) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let of_thread = &of_thread;
+            scope.spawn(move || {
+                let guard = of_thread.lock().unwrap();
+                is_held.send(()).unwrap();
+                go.recv().unwrap();
+                drop(guard);
+                // It lives on.
+                go.recv().unwrap();
+            });
+            held.recv().unwrap();
+            let guard = own.lock().unwrap();
+            let forked = crate::sys::Forked::new(|| {
+                released.wait().unwrap();
+                let is_open = of_thread.lock().is_ok();
+                let is_broken = matches!(own.lock(), Err(LockError::Broken));
+                if is_open && is_broken {
+                    right.set().unwrap();
+                }
+                tried.set().unwrap();
+            });
+            drop(guard);
+            let_go.send(()).unwrap();
+            released.set().unwrap();
+            tried.wait().unwrap();
+            assert!(right.is_set());
+            // It is still there.
+            drop(of_thread.lock().unwrap());
+            drop(own.lock().unwrap());
+            drop(forked);
+            let_go.send(()).unwrap();
+        });
+    });
 }

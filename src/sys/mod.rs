@@ -68,10 +68,10 @@ pub(crate) use packets::{
 pub(crate) use parcel::Parcel;
 pub(crate) use per_process::PerProcess;
 #[cfg(all(test, not(loom)))]
-pub(crate) use per_process::in_a_fork;
+pub(crate) use per_process::{Forked, in_a_fork, use_up_descriptors};
 pub(crate) use poll::{
-    Poller, Ready, any_of, wait_among, wait_for, wait_for_hangup, wait_for_hangup_until,
-    wait_for_room_until,
+    Poller, Ready, any_of, wait_among, wait_for, wait_for_either, wait_for_hangup,
+    wait_for_hangup_until, wait_for_room_until,
 };
 pub(crate) use robust::{Header, Held, LockedMapping, MutexError, Owner};
 pub(crate) use rustix::process::Signal;

@@ -56,20 +56,71 @@ impl<T: Send + 'static> PerProcess<T> {
 /// How a process ends that is forked off and does this: 0 is that it was true.
 #[cfg(all(test, not(loom)))]
 pub(crate) fn in_a_fork(run: impl FnOnce() -> bool) -> i32 {
-    // SAFETY: the child allocates, which the C library makes safe after a fork, takes no lock that another thread may hold, and ends at once.
-    // https://man7.org/linux/man-pages/man2/fork.2.html
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        // Should it hang, this ends it: no handler of ours is set.
-        // SAFETY: it has no arguments that could be wrong.
-        unsafe { libc::alarm(20) };
-        super::end_now(i32::from(!run()));
+    Forked::new(|| super::end_now(i32::from(!run()))).end()
+}
+
+/// A process that is forked off and does something. Dropping it kills it.
+#[cfg(all(test, not(loom)))]
+pub(crate) struct Forked(libc::pid_t);
+
+#[cfg(all(test, not(loom)))]
+impl Forked {
+    /// When it has done this, it is there and does nothing.
+    pub(crate) fn new(run: impl FnOnce()) -> Self {
+        // SAFETY: the child allocates, which the C library makes safe after a fork, takes no lock that another thread may hold, and never returns.
+        // https://man7.org/linux/man-pages/man2/fork.2.html
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "no process");
+        if child == 0 {
+            // Should it hang, this ends it: no handler of ours is set.
+            // SAFETY: it has no arguments that could be wrong.
+            unsafe { libc::alarm(20) };
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
+                super::end_now(101);
+            }
+            loop {
+                // SAFETY: as above.
+                unsafe { libc::pause() };
+            }
+        }
+        Self(child)
     }
-    let mut status = 0;
-    // SAFETY: `status` is valid for the write.
-    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    assert_eq!(waited, child);
-    status
+
+    /// How it ended; waits for that.
+    fn end(self) -> i32 {
+        let status = self.wait();
+        std::mem::forget(self);
+        status
+    }
+
+    fn wait(&self) -> i32 {
+        let mut status = 0;
+        // SAFETY: `status` is valid for the write.
+        let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
+        assert_eq!(waited, self.0);
+        status
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Drop for Forked {
+    fn drop(&mut self) {
+        // SAFETY: it has not been waited for, so this is still its number.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+        self.wait();
+    }
+}
+
+/// From now on no more descriptors can be had, until what this returns is dropped. Only where the process has nobody else who needs some: in a fork.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn use_up_descriptors() -> Vec<std::fs::File> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let few = Rlimit {
+        current: Some(256),
+        ..getrlimit(Resource::Nofile)
+    };
+    setrlimit(Resource::Nofile, few).expect("a lower limit");
+    std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
 }
 
 #[cfg(all(test, not(loom)))]

@@ -263,7 +263,11 @@ pub(crate) fn wait_for_room_until(
     fd: BorrowedFd<'_>,
     deadline: Option<Instant>,
 ) -> io::Result<bool> {
-    let mut list = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    wait_until(PollFd::from_borrowed_fd(fd, PollFlags::OUT), deadline)
+}
+
+fn wait_until(fd: PollFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
+    let mut list = [fd];
     loop {
         let timeout = deadline.map(time_left);
         match poll(&mut list, timeout.as_ref()) {
@@ -273,6 +277,14 @@ pub(crate) fn wait_for_room_until(
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Waits until a descriptor can be read or written, or never can be again; false when the deadline passed first.
+pub(crate) fn wait_for_either(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
+    wait_until(
+        PollFd::from_borrowed_fd(fd, PollFlags::IN | PollFlags::OUT),
+        Some(deadline),
+    )
 }
 
 /// Waits until a descriptor can be written to, or never can again.

@@ -56,7 +56,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use libc::pthread_mutex_t;
 
 use self::native::{NewMutex, layout_is_known, lock_until};
-use self::threads::{is_alive, is_gone, this_thread};
+use self::threads::{has_forked, is_alive, is_gone, this_thread};
 use super::clock::Deadline;
 use super::segment::{Mapping, check_file, create_file, page_len, too_large};
 
@@ -303,9 +303,13 @@ impl LockedMapping {
         if self.is_spoilt.load(Ordering::Relaxed) {
             return Err(MutexError::Broken);
         }
-        if self.holder.load(Ordering::Relaxed) == me {
+        match self.holder.load(Ordering::Relaxed) {
+            0 => {}
             // So that it is not put on its list twice, whatever its memory says.
-            return Err(MutexError::HeldByThisThread);
+            holder if holder == me => return Err(MutexError::HeldByThisThread),
+            // Its guard may have come along, and would be taken for this thread's. Nothing is locked: the parent and all others go on.
+            holder if has_forked(holder) => return Err(self.spoil()),
+            _ => {}
         }
         let mutex = self.mutex.as_ptr();
         // SAFETY: the mutex was initialised by `map` (its shared part by its creator), and is neither moved nor unmapped

@@ -433,3 +433,34 @@ fn many_threads_lose_nothing_and_get_nothing_twice() {
         }
     });
 }
+
+/// A thread uses the queue, whose process forks; what was forked off tries it once, and is there, while the others go on.
+#[test]
+fn a_process_that_is_forked_off_keeps_nobody_out() {
+    watched(|| {
+        let queue = Queue::<u64>::bounded(1000).unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    queue.put(1).unwrap();
+                    queue.get().unwrap();
+                }
+            });
+            for _ in 0..100 {
+                let tried = crate::sync::Event::new().unwrap();
+                let forked = crate::sys::Forked::new(|| {
+                    let _ = queue.put_timeout(2, Duration::from_secs(2));
+                    tried.set().unwrap();
+                });
+                tried.wait().unwrap();
+                queue.put(3).unwrap();
+                drop(forked);
+                while queue.len() > 500 {
+                    queue.get().unwrap();
+                }
+            }
+            is_over.store(true, Relaxed);
+        });
+    });
+}
