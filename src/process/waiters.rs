@@ -57,7 +57,8 @@ impl Waiters {
     }
 
     pub(super) fn wake_all(&self) {
-        for (_, waker) in mem::take(&mut lock(&self.wakers).list) {
+        let wakers = mem::take(&mut lock(&self.wakers).list);
+        for (_, waker) in wakers {
             // The runtime's code: it has nobody to tell, and the others are still to be woken.
             let _ = contain(|| waker.wake());
         }
@@ -106,5 +107,27 @@ mod tests {
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         waiters.sit(&mut second, count.clone().into(), || false);
         assert!(waiters.begin_watch(), "now it is the second one's to do");
+    }
+
+    #[test]
+    fn a_waker_may_drop_another_future() {
+        struct Drops(Arc<Waiters>, u64);
+        impl Wake for Drops {
+            fn wake(self: Arc<Self>) {
+                self.0.stand_up(self.1);
+            }
+        }
+        let waiters = Arc::new(Waiters::default());
+        let (mut first, mut second) = (None, None);
+        waiters.sit(&mut second, Waker::noop().clone(), || false);
+        let drops = Drops(waiters.clone(), second.unwrap());
+        waiters.sit(&mut first, Arc::new(drops).into(), || false);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            waiters.wake_all();
+            tell.send(()).unwrap();
+        });
+        let told = told.recv_timeout(std::time::Duration::from_secs(60));
+        assert!(told.is_ok(), "it calls wakers with its lock held");
     }
 }
