@@ -66,16 +66,21 @@ impl Seat {
     ) -> Poll<Result<Tried, Fault>> {
         let local = self.local.clone();
         let watch = (self.watch)(&local);
-        if let Some(ticket) = self.ticket.take() {
-            watch.polled(&ticket);
-        }
+        let ticket = self.ticket.take();
+        let was_called = ticket.is_some_and(|ticket| watch.polled(&ticket));
         let locked_out = match attempt(Deadline::after(PATIENCE)) {
             Ok(Tried::NotNow) => false,
             Err(Fault::TimedOut) => true,
             tried => return Poll::Ready(tried),
         };
         let waker = context.waker().clone();
-        self.ticket = Some(watch.register(&local.core, waker, frame, locked_out));
+        match watch.register(&local.core, waker, frame, locked_out) {
+            Ok(ticket) => self.ticket = Some(ticket),
+            Err(fault) => return Poll::Ready(Err(fault)),
+        }
+        if was_called {
+            watch.pass_on(&local.core);
+        }
         Poll::Pending
     }
 }

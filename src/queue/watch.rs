@@ -16,7 +16,8 @@
 //! ```
 //!
 //! It calls no more than there is something for, in the order in which they came, and never sleeps while there is something that nobody
-//! has been called for. A change after `s` wakes it; who is called and does not take anything says so when it is dropped, by a nudge.
+//! has been called for. A change after `s` wakes it; who is called and does not take anything says so by a nudge: when it is dropped, and when it has
+//! looked and waits on (there may be room for a small item where there is none for its own).
 //!
 //! A process that is forked off has the list and not the thread. The first one that has to wait there starts one, from an empty list: those that
 //! are on it belong to tasks of the parent, whose copies nobody runs, and would be called in the place of others.
@@ -29,10 +30,11 @@ use std::task::Waker;
 use std::thread;
 
 use super::core::Core;
+use super::error::Fault;
 use super::ring::FRAME;
 use crate::future::contain::contain;
 use crate::primitives::plain::{self, Condvar, Mutex, MutexGuard};
-use crate::sys::{self, Deadline, Home};
+use crate::sys::{self, Deadline, Home, MutexError};
 
 /// Which side of the queue it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ struct Waiting {
     has_ended: bool,
     /// Somebody found the lock taken for long: it has to be waited for.
     is_locked_out: bool,
+    /// The memory has been overwritten: the thread cannot see whether there is something.
+    is_blind: bool,
 }
 
 struct Registered {
@@ -81,15 +85,18 @@ impl Watch {
         })
     }
 
-    /// Registers one who found nothing when it looked, or, `locked_out`, could not look.
+    /// Registers one who found nothing when it looked, or, `locked_out`, could not look. It fails where nobody could call it.
     pub(super) fn register(
         self: &Arc<Self>,
         core: &Arc<Core>,
         waker: Waker,
         frame: u64,
         locked_out: bool,
-    ) -> Ticket {
+    ) -> Result<Ticket, Fault> {
         let mut waiting = self.lock();
+        if waiting.is_blind {
+            return Err(Fault::Corrupt);
+        }
         let number = waiting.next;
         waiting.next += 1;
         let mut cannot = None;
@@ -118,16 +125,25 @@ impl Watch {
         if let Some(waker) = cannot {
             waker.wake();
         }
-        Ticket(number)
+        Ok(Ticket(number))
     }
 
-    /// One that looks for itself now.
-    pub(super) fn polled(&self, ticket: &Ticket) {
+    /// One that looks for itself now; whether it had been called.
+    pub(super) fn polled(&self, ticket: &Ticket) -> bool {
         let mut waiting = self.lock();
         let registered = waiting.registered.remove(&ticket.0);
-        waiting.called.remove(&ticket.0);
+        let was_called = waiting.called.remove(&ticket.0).is_some();
         drop(waiting);
         drop(registered);
+        was_called
+    }
+
+    /// One that was called has found that there is nothing for it, and is registered again: for others there may be.
+    pub(super) fn pass_on(&self, core: &Core) {
+        let has_others = self.lock().registered.len() > 1;
+        if has_others {
+            self.nudge(core);
+        }
     }
 
     /// One that does not want anything any more.
@@ -181,7 +197,14 @@ impl Watch {
                     For::Space => core.as_putter(Deadline::NEVER).map(drop),
                 };
             }
-            let (count, since) = self.look(core, frame);
+            let (count, since) = match self.look(core, frame) {
+                Ok(seen) => seen,
+                Err(_) => {
+                    // For good. All are called, and told so when they look and would register again.
+                    self.lock().is_blind = true;
+                    (u64::MAX, 0)
+                }
+            };
             let Some(wakers) = self.call(count, is_locked_out) else {
                 continue;
             };
@@ -211,17 +234,17 @@ impl Watch {
     }
 
     /// For how many there is something, and the sequence as it was then.
-    fn look(&self, core: &Core, frame: u64) -> (u64, u32) {
-        match self.what {
-            For::Items => match core.as_putter(Deadline::NEVER) {
-                Ok(_inside) => (core.items_or_end(), core.putters.fall_asleep()),
-                Err(_) => (u64::MAX, 0),
-            },
-            For::Space => match core.as_getter(Deadline::NEVER) {
-                Ok(_inside) => (core.space_or_end(frame), core.getters.fall_asleep()),
-                Err(_) => (u64::MAX, 0),
-            },
-        }
+    fn look(&self, core: &Core, frame: u64) -> Result<(u64, u32), MutexError> {
+        Ok(match self.what {
+            For::Items => {
+                let _inside = core.as_putter(Deadline::NEVER)?;
+                (core.items_or_end(), core.putters.fall_asleep())
+            }
+            For::Space => {
+                let _inside = core.as_getter(Deadline::NEVER)?;
+                (core.space_or_end(frame), core.getters.fall_asleep())
+            }
+        })
     }
 
     /// Those who are called now; `None` if nobody is left.

@@ -1,6 +1,8 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures::executor::block_on;
 use futures::future::join_all;
@@ -166,5 +168,73 @@ fn many_await_at_once() {
             assert_eq!(came, (0..100).collect::<Vec<_>>());
         });
         assert!(queue.is_empty());
+    });
+}
+
+#[derive(Default)]
+struct Called(AtomicBool);
+
+impl Wake for Called {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+impl Called {
+    fn until(&self) {
+        crate::sync::tests::until(|| self.0.load(SeqCst));
+    }
+}
+
+#[test]
+fn memory_that_was_overwritten_ends_what_is_awaited() {
+    watched(|| {
+        let queue = Queue::<u32>::unbounded().unwrap();
+        let core = queue.core();
+        let page = core.arena.map(0, 4096).unwrap();
+        let held = core.as_putter(crate::sys::Deadline::NEVER).unwrap();
+        // What another process may do at any moment: that of the others' lock. Those who get do not take it before they have to wait.
+        page.u32_at(4088).unwrap().store(0, SeqCst);
+        drop(held);
+        assert!(matches!(
+            block_on(queue.get_async()),
+            Err(GetError::Corrupt)
+        ));
+        assert!(matches!(
+            block_on(queue.get_async()),
+            Err(GetError::Corrupt)
+        ));
+    });
+}
+
+/// One that was called for room does not find enough for its item: another one, whose item fits, is called in its place.
+#[test]
+fn a_small_item_is_put_where_there_is_no_room_for_a_large_one() {
+    watched(|| {
+        for round in 0..100 {
+            let builder = Queue::<Vec<u8>>::builder().capacity(3).max_bytes(1 << 16);
+            let queue = builder.build().unwrap();
+            for len in [30_000, 8, 8] {
+                queue.put(vec![0; len]).unwrap();
+            }
+            let (large, small) = (Arc::new(Called::default()), Arc::new(Called::default()));
+            let (of_large, of_small) = (Waker::from(large.clone()), Waker::from(small.clone()));
+            let mut put_large = queue.put_async(vec![1; 40_000]);
+            let mut put_small = queue.put_async(vec![2; 8]);
+            let mut poll_large = || pin!(&mut put_large).poll(&mut Context::from_waker(&of_large));
+            assert!(poll_large().is_pending());
+            let polled = pin!(&mut put_small).poll(&mut Context::from_waker(&of_small));
+            assert!(polled.is_pending());
+            // Room for one, and enough for the large one: that is called.
+            queue.get().unwrap();
+            large.until();
+            // Before it looks, somebody else is quicker, with much; and a small one goes.
+            queue.put(vec![3; 30_000]).unwrap();
+            queue.get().unwrap();
+            // The thread looks meanwhile, in most rounds.
+            (0..round * 10_000).for_each(|_| std::hint::spin_loop());
+            assert!(poll_large().is_pending());
+            small.until();
+        }
     });
 }
