@@ -237,7 +237,9 @@ impl Child {
             && let Some(signal) = Signal::from_named_raw(signal)
         {
             // As for `kill_all`.
-            let _ = kill_process_group(self.pid, signal);
+            if !self.is_anothers() {
+                let _ = kill_process_group(self.pid, signal);
+            }
         }
     }
 
@@ -245,8 +247,7 @@ impl Child {
     pub(crate) fn signal(&self, signal: Signal) {
         let reaped = lock(&self.reaped);
         if reaped.is_none() {
-            // As for `kill_all`.
-            let _ = rustix::process::kill_process(self.pid, signal);
+            let _ = self.send(signal);
         }
     }
 
@@ -309,10 +310,30 @@ impl Child {
     }
 
     fn kill_all(&self) {
-        // "No such group" says that nobody is left, which is what was asked for.
-        let _ = kill_process_group(self.pid, Signal::KILL);
+        if !self.is_anothers() {
+            // "No such group" says that nobody is left, which is what was asked for.
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        }
         // It may have left its group.
-        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        let _ = self.send(Signal::KILL);
+    }
+
+    /// To the process alone: by its descriptor, which no other one can ever have, where the system has those.
+    fn send(&self, signal: Signal) -> Result<(), Errno> {
+        match &self.pidfd {
+            Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, signal),
+            None => rustix::process::kill_process(self.pid, signal),
+        }
+    }
+
+    /// Whether the host has reaped it and its number has been given away. That says that there is nobody in its group any more: else
+    /// the system would not have given the number away.
+    fn is_anothers(&self) -> bool {
+        use rustix::process::{WaitId, WaitIdOptions, test_kill_process, waitid};
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.pidfd.is_some()
+            && waitid(WaitId::Pid(self.pid), options).err() == Some(Errno::CHILD)
+            && test_kill_process(self.pid).err() != Some(Errno::SRCH)
     }
 
     /// Whether the process has ended, asked without reaping it.
