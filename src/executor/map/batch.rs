@@ -188,10 +188,16 @@ impl Batch {
             Source::One(future) => drop(future.cancel()),
             Source::Many(stage) => {
                 let mut stage = stage.clone();
-                while let Some(next) = stage.answers().and_then(|answers| answers.next.clone()) {
-                    stage = next;
+                loop {
+                    while let Some(next) = next_of(&stage) {
+                        stage = next;
+                    }
+                    stage.future().cancel();
+                    // It may have ended just before: then nobody was asked.
+                    if next_of(&stage).is_none() {
+                        break;
+                    }
                 }
-                stage.future().cancel();
             }
             Source::Over(_) => {}
         }
@@ -262,6 +268,11 @@ impl LookedAt {
 }
 
 /// One more has been given.
+/// The stage that came after, if this one has ended and was not the last.
+fn next_of(stage: &Stage) -> Option<Stage> {
+    stage.answers()?.next.clone()
+}
+
 fn give(item: Given, given: &mut u32) -> Next {
     *given += 1;
     Next::Given(item)
@@ -272,5 +283,76 @@ fn error_of(future: &RawFuture) -> TaskError {
     match future.outcome() {
         Some(Err(error)) => error.clone(),
         _ => TaskError::Abandoned,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::error::TaskId;
+    use crate::future::{Host, HostRef, Kill};
+
+    /// A pool with a chunk that has begun.
+    #[derive(Default)]
+    struct Running {
+        is_cancelled: AtomicBool,
+    }
+
+    impl Host for Running {
+        fn cancel(&self, _: TaskId) -> bool {
+            self.is_cancelled.store(true, Ordering::SeqCst);
+            false
+        }
+
+        fn kill(&self, _: TaskId) -> Kill {
+            Kill::TooLate
+        }
+
+        fn is_running(&self, _: TaskId) -> bool {
+            true
+        }
+
+        fn drain(&self, _: TaskId, _: &dyn Fn() -> bool, _: Option<Instant>) {}
+
+        fn run_callback(&self, _: Box<dyn FnOnce() + Send>) {}
+    }
+
+    #[test]
+    fn a_chunk_is_cancelled_whose_results_are_coming_just_then() {
+        for _ in 0..3000 {
+            let host: Arc<Running> = Arc::default();
+            let pool: Arc<dyn Host> = host.clone();
+            let future = RawFuture::pending(TaskId(0), Some(HostRef::new(Arc::downgrade(&pool))));
+            let stage = Stage::new(future);
+            let batch = Batch::new(Promises::Many(stage.clone(), 1_000_000));
+            let (begun, begins) = std::sync::mpsc::channel::<()>();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (mut stage, mut begun) = (stage, Some(begun));
+                    for item in 0..900_000 {
+                        let next = stage.successor();
+                        let mut answers = Answers {
+                            next: Some(next.clone()),
+                            ..Answers::default()
+                        };
+                        answers.push_result(item, Vec::new());
+                        std::mem::replace(&mut stage, next).complete(answers);
+                        drop(begun.take());
+                        if host.is_cancelled.load(Ordering::SeqCst) {
+                            return;
+                        }
+                        (0..200).for_each(|_| std::hint::spin_loop());
+                    }
+                    panic!("nobody was told");
+                });
+                begins.recv().unwrap_err();
+                batch.cancel();
+            });
+        }
     }
 }
