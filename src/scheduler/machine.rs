@@ -11,7 +11,7 @@ use super::task::{Task, TaskHasher};
 use super::timers::{Timer, Timers};
 use super::worker::{Stage, Worker};
 use super::{
-    Action, Cancel, End, Finish, MAX_SUSPICION, Place, Policy, Shutdown, State, Terms, Turn,
+    Action, Again, Cancel, End, Finish, MAX_SUSPICION, Place, Policy, Shutdown, State, Terms, Turn,
     Verdict, Violation, WorkerId,
 };
 use crate::error::TaskId;
@@ -173,15 +173,15 @@ impl<J> Scheduler<J> {
             if let Some(run_ns) = finish.run_ns {
                 self.estimates.learn_from(&entry.terms(), run_ns);
             }
-            match finish.again_ns {
+            match finish.again {
                 None => self.complete(task, End::Finished, turn.out),
-                Some(pause_ns) => self.try_again(task, pause_ns, turn),
+                Some(again) => self.try_again(task, again, turn),
             }
         }
         self.head_ended(at, seq, turn);
         self.wear(at, finish.resident_kib, turn);
         self.has_room(at, turn);
-        if finish.again_ns.is_some() {
+        if finish.again.is_some() {
             // Its worker may not be one that takes it.
             self.dispatch(turn);
             self.restaff(turn);
@@ -386,12 +386,13 @@ impl<J> Scheduler<J> {
         }
     }
 
-    /// Queues a task that has begun and failed, after a pause.
-    pub(super) fn try_again(&mut self, task: TaskId, pause_ns: u64, turn: &mut Turn<'_, J>) {
+    /// Queues what is left of a task that has begun and failed, after a pause.
+    pub(super) fn try_again(&mut self, task: TaskId, again: Again, turn: &mut Turn<'_, J>) {
         if let Some(entry) = self.tasks.get_mut(&task) {
             entry.has_begun = true;
+            entry.set_items(again.items);
         }
-        self.put_back(task, pause_ns, turn);
+        self.put_back(task, again.pause_ns, turn);
     }
 
     /// Queues a task that is with no worker any more, after a pause; while what is pending is cancelled, so is this. One whose
@@ -453,7 +454,7 @@ impl<J> Scheduler<J> {
                     self.complete(task, End::GivenUp, turn.out);
                 }
                 Verdict::NotBegun => self.put_back(task, 0, turn),
-                Verdict::Continue { pause_ns } => self.try_again(task, pause_ns, turn),
+                Verdict::Continue(again) => self.try_again(task, again, turn),
             }
         }
         has_begun

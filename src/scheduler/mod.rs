@@ -238,8 +238,17 @@ pub(crate) struct Finish {
     pub(crate) run_ns: Option<u64>,
     /// How much memory the worker had then, if it says.
     pub(crate) resident_kib: Option<u64>,
-    /// It failed, and what the job still holds is to be tried again after so long.
-    pub(crate) again_ns: Option<u64>,
+    /// It failed, and what the job still holds is to be tried again.
+    pub(crate) again: Option<Again>,
+}
+
+/// What is left of a task that is to be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Again {
+    /// Not before so much time has passed.
+    pub(crate) pause_ns: u64,
+    /// How many items it has now; a task that is no chunk has one.
+    pub(crate) items: u32,
 }
 
 /// Where a task is.
@@ -263,8 +272,8 @@ pub(crate) enum Verdict {
     /// It had begun: it is lost.
     Begun,
     /// A part of it had begun, and has been failed within the job or is to be tried again; what the job still
-    /// holds runs elsewhere, in its original order, after so long.
-    Continue { pause_ns: u64 },
+    /// holds runs elsewhere, in its original order, after a pause.
+    Continue(Again),
 }
 
 /// A worker said what cannot be. Nothing has changed; the worker is to be killed.

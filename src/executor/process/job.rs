@@ -20,7 +20,7 @@ use crate::executor::retry::{Fault, Retry};
 use crate::frame::{FLAG_PROMPT, Header, Kind};
 use crate::future::{Answer, Answers, Outcome, RawFuture, Stage};
 use crate::registry::Function;
-use crate::scheduler::{Cause, Divided, Verdict};
+use crate::scheduler::{Again, Cause, Divided, Verdict};
 use crate::wire::{Encoded, Handles, TaskFailure, is_err};
 
 /// What is to be told, once no lock is held.
@@ -107,8 +107,8 @@ struct Extras {
 pub(super) enum Next {
     /// It has ended (or goes on, if it is a chunk).
     Nothing,
-    /// What is left of it is to be tried again after this pause.
-    Again(Duration),
+    /// What is left of it is to be tried again.
+    Again(Again),
 }
 
 impl Job {
@@ -234,7 +234,7 @@ impl Job {
         self.tried += 1;
         let fault = self.fault(&outcome);
         if let Some(pause) = fault.and_then(|fault| self.pause_after(self.tried, fault)) {
-            return Next::Again(pause);
+            return Next::Again(again(pause, 1));
         }
         let outcome =
             outcome.map_err(|failure| failure.into_error(self.function.name, pid, max_frame));
@@ -355,7 +355,7 @@ impl Job {
                 self.tried += 1;
                 if let Some(pause) = fault.and_then(|fault| self.pause_after(self.tried, fault)) {
                     self.future = Some(future);
-                    return again(pause);
+                    return Verdict::Continue(again(pause, 1));
                 }
                 let error = self.end_of(task, self.tried, death, cause);
                 endings.push(Ending::Task(future, Err(error)));
@@ -384,7 +384,7 @@ impl Job {
                 }
                 match self.next_round() {
                     Next::Nothing => Verdict::Begun,
-                    Next::Again(pause) => again(pause),
+                    Next::Again(again) => Verdict::Continue(again),
                 }
             }
         }
@@ -410,6 +410,7 @@ impl Job {
         let Some((payload, tried)) = chunk.next_round(self.function, self.payload.bytes()) else {
             return Next::Nothing;
         };
+        let items = chunk.count();
         self.put_back(chunk);
         self.payload = Payload::new(payload, Handles::default());
         // Those that have not been tried yet need not wait for the others' pause.
@@ -419,7 +420,7 @@ impl Job {
             self.retry()
                 .and_then(|retry| retry.pause_after(tried, Fault::Lost))
         };
-        Next::Again(pause.unwrap_or_default())
+        Next::Again(again(pause.unwrap_or_default(), items))
     }
 
     fn take_promised(&mut self) -> Promised {

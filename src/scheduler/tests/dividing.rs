@@ -217,3 +217,22 @@ fn a_part_has_the_limits_of_its_chunk() {
     pool.act(Scheduler::tick);
     assert_eq!(pool.act(Scheduler::tick), [complete(1, End::Overdue)]);
 }
+
+#[test]
+fn nobody_looks_after_the_last_item_of_a_chunk_whose_worker_has_gone() {
+    let mut pool = Pool::new(2);
+    pool.submit_chunk(2, 1, 0, 0);
+    pool.pages.continued.push(TaskId(0));
+    assert_eq!(pool.gone(1), [send(0, 0, 0), spawn(2)]);
+    // The first item is lost, the second runs.
+    pool.goes_on(0, 0, 0);
+    pool.pages.chunks.push((WorkerId(0), 0, 1));
+    assert_eq!(pool.ready(2), []);
+    pool.now += STUCK_NS;
+    assert_eq!(pool.tick_next(), []);
+    assert_eq!(
+        pool.scheduler.next_tick_ns(),
+        None,
+        "nothing is to be taken from it, ever"
+    );
+}

@@ -17,8 +17,8 @@ mod world;
 use std::num::NonZeroU64;
 
 use super::{
-    Action, Cancel, Cause, Divided, Division, End, Finish, Kill, Pages, Place, Policy, Scheduler,
-    Shutdown, State, Terms, Turn, Verdict, WorkerId,
+    Action, Again, Cancel, Cause, Divided, Division, End, Finish, Kill, Pages, Place, Policy,
+    Scheduler, Shutdown, State, Terms, Turn, Verdict, WorkerId,
 };
 use crate::error::TaskId;
 use crate::page::Progress;
@@ -40,6 +40,8 @@ struct Script {
     chunks: Vec<(WorkerId, u32, u32)>,
     /// What is left of these goes on when they are judged.
     continued: Vec<TaskId>,
+    /// As chunks of so many items, if they are any.
+    items_left: Option<u32>,
     /// After so long.
     pause_ns: u64,
     /// Something has come from a worker.
@@ -135,7 +137,8 @@ impl Pages<()> for Script {
         self.causes.push((task.0, cause));
         if self.continued.contains(&task) {
             let pause_ns = self.pause_ns;
-            Verdict::Continue { pause_ns }
+            let items = self.items_left.unwrap_or(1);
+            Verdict::Continue(Again { pause_ns, items })
         } else {
             Verdict::Begun
         }

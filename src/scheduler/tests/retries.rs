@@ -6,7 +6,7 @@ use crate::scheduler::Grace;
 fn failed(pause_ns: u64) -> Finish {
     Finish {
         run_ns: Some(5 * MS),
-        again_ns: Some(pause_ns),
+        again: Some(Again { pause_ns, items: 1 }),
         ..Finish::default()
     }
 }

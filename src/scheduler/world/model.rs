@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use crate::scheduler::estimate::UNKNOWN_NS;
 use crate::scheduler::{
-    Cause, End, PREFETCH_NS, Place, Policy, RESULT_GRACE_NS, STUCK_NS, Shutdown, Terms, Verdict,
-    WINDOW, WorkerId,
+    Again, Cause, End, PREFETCH_NS, Place, Policy, RESULT_GRACE_NS, STUCK_NS, Shutdown, Terms,
+    Verdict, WINDOW, WorkerId,
 };
 
 /// A job that cannot be copied: whoever has it got it from the scheduler.
@@ -25,6 +25,14 @@ pub(super) struct Left {
     pub(super) retries: u8,
     /// The pause before that.
     pub(super) pause_ns: u64,
+}
+
+impl Left {
+    /// That it is tried again after this pause.
+    pub(super) fn again(self, pause_ns: u64) -> Again {
+        let items = u32::from(self.items) + 1;
+        Again { pause_ns, items }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -262,14 +262,16 @@ impl Pages<Job> for Model {
             Some(pause_ns)
         } else if item < job.left.items.into() {
             job.left.items -= item as u8 + 1;
-            self.tasks[task.0 as usize].left = job.left;
+            let entry = &mut self.tasks[task.0 as usize];
+            entry.left = job.left;
+            entry.terms.more_items = job.left.items.into();
             self.go_back(task.0, 0);
             Some(0)
         } else {
             None
         };
         let verdict = match pause_ns {
-            Some(pause_ns) => Verdict::Continue { pause_ns },
+            Some(pause_ns) => Verdict::Continue(job.left.again(pause_ns)),
             None => Verdict::Begun,
         };
         self.tasks[task.0 as usize].verdict = Some(verdict);

@@ -55,7 +55,7 @@ impl World {
                 let finish = Finish {
                     run_ns: Some(run_ns),
                     resident_kib: Some(resident_kib),
-                    again_ns: None,
+                    again: None,
                 };
                 self.tell_finished(id, seq, finish, has_failed)
             }
@@ -123,7 +123,8 @@ impl World {
             let items = 1 + u64::from(self.model.tasks[task as usize].terms.more_items);
             self.model.runs[function as usize].push(finish.run_ns.unwrap() / items);
             if has_failed && let Some(job) = self.scheduler.job_mut(TaskId(task)) {
-                finish.again_ns = self.model.fail(task, job);
+                let pause_ns = self.model.fail(task, job);
+                finish.again = pause_ns.map(|pause_ns| job.left.again(pause_ns));
             }
         }
         let told = self.turn(|it, turn| it.finished(id, seq, finish, turn));
@@ -172,7 +173,7 @@ impl World {
         let finish = Finish {
             run_ns: Some(7),
             resident_kib: Some(u64::from(arg)),
-            again_ns: None,
+            again: None,
         };
         let told = match arg % 4 {
             0 => self.tell_passed(id, seq),

@@ -218,6 +218,11 @@ impl Chunk {
         Some(Ending::Items(stage, Box::new(answers)))
     }
 
+    /// How many items it has, with those that have ended.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
     /// Makes a chunk of what is left: those that never began, then those that were set aside. Returns its payload, and how
     /// often all of its items have been tried at least; `None` if nothing is left.
     pub(super) fn next_round(

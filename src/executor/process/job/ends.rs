@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Endings, Job};
 use crate::error::{EndOfWorker, TaskError, TaskId, TimeLimit, TimeLimitKind, WorkerLost};
 use crate::executor::process::message::Failure;
-use crate::scheduler::{Cause, Verdict};
+use crate::scheduler::{Again, Cause};
 use crate::sys;
 
 /// A worker that has gone, as the errors of its tasks name it.
@@ -122,9 +122,10 @@ pub(super) fn after_attempts(error: &TaskError, tried: u32) -> TaskError {
     error
 }
 
-pub(super) fn again(pause: Duration) -> Verdict {
-    Verdict::Continue {
+pub(super) fn again(pause: Duration, items: u32) -> Again {
+    Again {
         pause_ns: u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX),
+        items,
     }
 }
 

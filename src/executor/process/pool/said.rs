@@ -228,9 +228,9 @@ fn finished(inner: &mut Inner, link: &Link, seq: u32, next: Next, now: u64) -> R
     let finish = Finish {
         run_ns: Some(link.page.elapsed_ns(seq)),
         resident_kib,
-        again_ns: match next {
+        again: match next {
             Next::Nothing => None,
-            Next::Again(pause) => Some(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX)),
+            Next::Again(again) => Some(again),
         },
     };
     inner
