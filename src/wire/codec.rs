@@ -1,7 +1,8 @@
 //! Values to payloads and back: postcard, with a short cut for bytes.
 //!
 //! What is `inline(always)` here is so because it was measured: where a program has several callers of it for a type, the compiler made calls of
-//! calls of it, which took as long as a number does.
+//! calls of it, which took as long as a number does. Without optimisation it would put each copy of a value that is made on the way into one frame of the stack,
+//! and a large array would be taken for one that is nested too deeply.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -124,7 +125,7 @@ impl From<postcard::Error> for CodecError {
 ///
 /// A `Vec<u8>` is copied in one go, into the same bytes that postcard would have written one by
 /// one.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(crate) fn encode<T: Serialize + 'static>(
     value: &T,
     out: &mut Vec<u8>,
@@ -139,7 +140,7 @@ pub(crate) fn encode<T: Serialize + 'static>(
 }
 
 /// The same of a value of any type, such as a `str`: into the same bytes.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(crate) fn encode_borrowed<T: Serialize + ?Sized>(
     value: &T,
     out: &mut Vec<u8>,
@@ -153,7 +154,7 @@ pub(crate) fn encode_borrowed<T: Serialize + ?Sized>(
 }
 
 /// The value that all of `bytes` is.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(crate) fn decode<T: DeserializeOwned + 'static>(mut bytes: &[u8]) -> Result<T, CodecError> {
     let value = decode_prefix(&mut bytes)?;
     expect_end(bytes)?;
@@ -161,7 +162,7 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(mut bytes: &[u8]) -> Result<
 }
 
 /// The value at the front of `bytes`, which then begins behind it. On failure `bytes` is as it was.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
     bytes: &mut &[u8],
 ) -> Result<T, CodecError> {
@@ -184,7 +185,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + 'static>(
 
 /// Appends a value that is all of a payload, or of an item in one: as [`encode`], but for a `Vec<u8>`,
 /// which is its own bytes, with no length in front.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(crate) fn encode_whole<T: Serialize + 'static>(
     value: &T,
     out: &mut Vec<u8>,
@@ -223,7 +224,7 @@ pub(crate) fn decode_whole<'a, T: DeserializeOwned + 'static>(
 }
 
 /// The same. The bytes may be taken out, and stay where they are otherwise: that is all that is done with those of most values.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(crate) fn decode_taken<T: DeserializeOwned + 'static>(
     bytes: &mut Cow<'_, [u8]>,
 ) -> Result<T, CodecError> {
@@ -437,7 +438,7 @@ impl<'de> de_flavors::Flavor<'de> for Input<'de> {
 }
 
 /// Roughly where the stack of this thread is now.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 fn stack_position() -> usize {
     let here = 0u8;
     &raw const here as usize

@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
     let every = super::tests![On::Every;
         a_call_returns_the_value_of_the_function,
         functions_have_up_to_eight_arguments,
+        a_large_array_is_not_taken_for_a_deep_one,
         one_argument_that_is_a_tuple_is_one_argument,
         an_async_function_is_driven_to_its_end,
         a_result_of_a_function_is_a_value,
@@ -77,6 +78,12 @@ fn functions_have_up_to_eight_arguments(subject: Subject) {
         let expected: Vec<u8> = (1..=count).collect();
         assert_eq!(future.unwrap().wait().unwrap(), expected);
     }
+}
+
+/// 32 KiB, in a build without optimisation: each copy of it that is made on the way is on the stack.
+fn a_large_array_is_not_taken_for_a_deep_one(subject: Subject) {
+    let sum = subject.executor().submit(sum_of, [[[[1; 32]; 32]; 4]; 8]);
+    assert_eq!(sum.unwrap().wait().unwrap(), 32 << 10);
 }
 
 fn one_argument_that_is_a_tuple_is_one_argument(subject: Subject) {

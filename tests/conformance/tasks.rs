@@ -310,3 +310,14 @@ pub(crate) fn make_explosive() -> Explosive {
 pub(crate) fn text(error: impl Display) -> String {
     error.to_string()
 }
+
+#[procession::task]
+pub(crate) fn sum_of(bytes: [[[[u8; 32]; 32]; 4]; 8]) -> u64 {
+    bytes
+        .iter()
+        .flatten()
+        .flatten()
+        .flatten()
+        .map(|byte| u64::from(*byte))
+        .sum()
+}
