@@ -1,18 +1,6 @@
 //! One connection: how requests get out, how answers come in, and its place in the reactor.
-//!
-//! # Sending
-//!
-//! Whoever has something to send appends it under the lock of what goes out, and writes as much as the socket takes. Nobody waits for the socket: what is left
-//! stays queued, and the reactor goes on with it when there is some. `is_watched` says that it will. It is set under the lock by whoever leaves something behind, who then unlocks
-//! and arms; the reactor takes it back under the lock before it writes. So while something is queued, somebody has armed or is about to.
-//!
-//! A new call waits while more than [`MAX_QUEUED`] are queued ([`room`](super::room)): so what a slow server has not taken does not grow without bound. What gives something back does not
-//! wait: it is short, and belongs to something that was taken.
-//!
-//! What is let go of is put together: the first grants that are given back go at once, those that follow within [`RELEASE_PAUSE`] in one frame, with the next thing that
-//! is sent or by the reactor at its end. (Where there is no reactor to be had, each goes at once.)
-//!
-//! A write that fails ends the socket, for reading as well: whoever reads finds the answers that came before, and then the end.
+
+pub(super) mod sending;
 
 use std::fmt;
 use std::io;
@@ -24,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::calls::{Begin, Callback, Calls, Lost, NotBegun, Patience, Source, Waited};
 use super::remote::Remote;
-use super::room::{Waiting, Woken};
+use super::room::Waiting;
 use super::site::Site;
 use crate::frame::{self, Decoder, Header, Kind};
 use crate::manager::protocol::{Fault, ObjectId, decode_reply, encode_object};
@@ -33,16 +21,7 @@ use crate::manager::store::Welcome;
 use crate::pipe::reactor::{For, Seat, Watch};
 use crate::primitives::plain::{Mutex, lock};
 use crate::sys;
-use crate::wire::{self, CodecError, Handle};
-
-/// How many bytes may be queued, before new calls wait until there are half as many.
-pub(super) const MAX_QUEUED: usize = 16 << 20;
-
-/// What is let go of within so long is told by one frame.
-const RELEASE_PAUSE: Duration = Duration::from_millis(1);
-
-/// Or so many objects: in the shortest frame that a server may allow (4 KiB) there is room for them.
-const RELEASED_AT_ONCE: usize = 200;
+use crate::wire::{CodecError, Handle};
 
 /// How long an answer may lie unread for which nobody comes.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
@@ -174,122 +153,6 @@ impl Connection {
         self.calls.is_lost()
     }
 
-    /// Sends one or more whole frames. Never waits.
-    pub(super) fn send(&self, frames: Vec<u8>) {
-        let mut out = lock(&self.out);
-        if out.has_ended {
-            return;
-        }
-        out.push_released();
-        out.outgoing.push(frames);
-        if !out.is_watched {
-            self.flush(out);
-        }
-    }
-
-    /// Gives grants of an object back, now or soon. Never waits.
-    pub(super) fn release(&self, object: ObjectId, grants: u64) {
-        let mut out = lock(&self.out);
-        if out.has_ended {
-            return;
-        }
-        out.released.push((object, grants));
-        let now = Instant::now();
-        let told = out.released_at;
-        if told.is_none_or(|told| now.saturating_duration_since(told) >= RELEASE_PAUSE)
-            || out.released.len() >= RELEASED_AT_ONCE
-        {
-            return self.tell_released(out, now);
-        }
-        if out.is_releasing {
-            return;
-        }
-        out.is_releasing = true;
-        drop(out);
-        let waker = self.releaser.clone();
-        let told = self.watch().and_then(|watch| {
-            let seat = &mut lock(&self.seats).releasing;
-            watch.wake_at(seat, now + RELEASE_PAUSE, waker)
-        });
-        if told.is_err() {
-            self.release_all();
-        }
-    }
-
-    /// Tells what has been let go of.
-    fn release_all(&self) {
-        let mut out = lock(&self.out);
-        out.is_releasing = false;
-        if !out.has_ended && !out.released.is_empty() {
-            self.tell_released(out, Instant::now());
-        }
-    }
-
-    fn tell_released(&self, mut out: std::sync::MutexGuard<'_, Out>, now: Instant) {
-        out.released_at = Some(now);
-        out.push_released();
-        if !out.is_watched {
-            self.flush(out);
-        }
-    }
-
-    fn flush(&self, mut out: std::sync::MutexGuard<'_, Out>) {
-        let flushed = out.outgoing.flush();
-        out.has_ended |= flushed.is_err();
-        let woken = match out.has_ended || out.outgoing.len() <= MAX_QUEUED / 2 {
-            true => out.waiting.take(),
-            false => Woken::default(),
-        };
-        match flushed {
-            Ok(true) => drop(out),
-            Ok(false) => {
-                out.is_watched = true;
-                drop(out);
-                let waker = self.flusher.clone();
-                let watched = self
-                    .watch()
-                    .and_then(|watch| watch.wake(&mut lock(&self.seats).writing, For::Room, waker));
-                if let Err(error) = watched {
-                    let mut out = lock(&self.out);
-                    out.has_ended = true;
-                    let woken = out.waiting.take();
-                    drop(out);
-                    sys::end_socket(self.socket.as_fd());
-                    self.calls.lose(Some(Arc::new(error)));
-                    woken.wake();
-                }
-            }
-            Err(_) => {
-                drop(out);
-                sys::end_socket(self.socket.as_fd());
-            }
-        }
-        woken.wake();
-    }
-
-    /// Whether a new call may be sent; if not, `wait` is done under the lock.
-    pub(super) fn has_room_or<R>(&self, wait: impl FnOnce(&mut Waiting) -> R) -> Result<(), R> {
-        let mut out = lock(&self.out);
-        match out.has_ended || out.outgoing.len() <= MAX_QUEUED {
-            true => Ok(()),
-            false => Err(wait(&mut out.waiting)),
-        }
-    }
-
-    /// Does not wait for room any more.
-    pub(super) fn leave_room(&self, seat: u64) {
-        let left = lock(&self.out).waiting.leave(seat);
-        drop(left);
-    }
-
-    /// There may be room for what is queued.
-    fn flush_more(&self) {
-        let mut out = lock(&self.out);
-        if mem::take(&mut out.is_watched) {
-            self.flush(out);
-        }
-    }
-
     /// Its place in the reactor, from the first time on that it is asked for.
     pub(super) fn watch(&self) -> io::Result<&Watch> {
         if let Some(watch) = self.watch.get() {
@@ -315,23 +178,6 @@ impl Connection {
     #[cfg(all(test, not(loom)))]
     pub(super) fn queued(&self) -> usize {
         lock(&self.out).outgoing.len()
-    }
-}
-
-impl Out {
-    /// Queues the frame that tells what has been let go of, if anything has.
-    fn push_released(&mut self) {
-        if self.released.is_empty() {
-            return;
-        }
-        let mut frame = Vec::with_capacity(frame::HEADER_LEN + 4 * self.released.len() + 4);
-        let start = frame::begin(&mut frame);
-        // Numbers encode; and what could not be told, the end of the connection tells.
-        if wire::encode(&self.released, &mut frame).is_ok() {
-            frame::finish(&mut frame, start, Header::new(Kind::Release, 0, 0));
-            self.outgoing.push(frame);
-        }
-        self.released.clear();
     }
 }
 

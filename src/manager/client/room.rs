@@ -2,7 +2,7 @@
 //!
 //! The first calls of a proxy that has travelled find no connection. A thread makes it when it waits for such a call; tasks that await some make one together.
 //!
-//! A call is sent when it is made, if there is room: if no more than [`MAX_QUEUED`](super::connection::MAX_QUEUED) bytes wait for the socket to take them. Else it keeps its
+//! A call is sent when it is made, if there is room: if no more than [`MAX_QUEUED`](super::connection::sending::MAX_QUEUED) bytes wait for the socket to take them. Else it keeps its
 //! request, and is sent when a thread waits for it, or a task awaits it, and there is room. Whoever waits is woken when half of that is left. All are: those who
 //! find that others were quicker wait again.
 //!

@@ -26,13 +26,13 @@ pub(crate) fn reached_by(reach: Reach) {
     REACH.set(Some(reach));
 }
 
-/// How the server is reached that listens here. Nothing is done before it is needed; then there is one connection until this is dropped.
+/// How the server is reached that listens here. Nothing is done before it is needed; then there is one connection, and another one if that is lost, until this is dropped.
 pub(crate) fn reach(address: &Address, key: &Key) -> Reach {
     let (address, key) = (address.clone(), key.clone());
     let known = Mutex::new(None::<Manager>);
     Arc::new(move || {
         let mut known = lock(&known);
-        if let Some(manager) = &*known {
+        if let Some(manager) = known.as_ref().filter(|manager| !manager.is_lost()) {
             return Ok(manager.clone());
         }
         let manager = Manager::connect(&address, &key)?;

@@ -48,7 +48,7 @@ pub enum KeyError {
     },
     /// The text of a key has two hexadecimal digits for each byte, and nothing else.
     #[error(
-        "a key is written as {} hexadecimal digits, which `Key::to_hex` gives",
+        "a key is {} hexadecimal digits: `Key::generate` makes one, and its `to_hex` writes it",
         2 * KEY_LEN
     )]
     NotHex,

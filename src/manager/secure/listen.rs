@@ -154,19 +154,19 @@ impl Visit {
     pub(crate) fn go_on(mut self, key: &Key) -> Progress {
         loop {
             let count = match sys::receive(self.socket.as_fd(), self.negotiation.room(), false) {
-                Ok(0) => return Progress::Over,
+                Ok(0) => return self.over(),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Progress::Waits(self);
                 }
-                Err(_) => return Progress::Over,
+                Err(_) => return self.over(),
             };
             match self.negotiation.came(count, key) {
                 Outcome::Waits => {}
                 #[cfg(feature = "network")]
                 Outcome::Answers(answer) => {
                     if !say(&self.socket, &answer) {
-                        return Progress::Over;
+                        return self.over();
                     }
                 }
                 Outcome::Proved(cipher) => {
@@ -175,28 +175,43 @@ impl Visit {
                 }
                 Outcome::TurnedAway(last) => {
                     say(&self.socket, last.as_ref().map_or(&[], |last| last));
-                    return Progress::Over;
+                    return self.over();
                 }
             }
         }
     }
 
+    fn over(self) -> Progress {
+        self.hang_up();
+        Progress::Over
+    }
+
+    /// Ends it, also where a process that was forked off has the socket too.
+    pub(crate) fn hang_up(self) {
+        sys::end_socket(self.socket.as_fd());
+    }
+
     /// Says that there is no room, and hangs up.
     pub(crate) fn turn_away(self) {
         say(&self.socket, &[Status::Full as u8]);
+        self.hang_up();
     }
 }
 
 impl Guest {
     /// Lets it in; `None`, if it has gone meanwhile.
     pub(crate) fn welcome(mut self) -> Option<Line> {
-        self.tell(Status::Welcome)
-            .then(|| Line::new(self.socket.into(), self.cipher))
+        if !self.tell(Status::Welcome) {
+            sys::end_socket(self.socket.as_fd());
+            return None;
+        }
+        Some(Line::new(self.socket.into(), self.cipher))
     }
 
     /// Says that there is no room, and hangs up.
     pub(crate) fn turn_away(mut self) {
         self.tell(Status::Full);
+        sys::end_socket(self.socket.as_fd());
     }
 
     fn tell(&mut self, status: Status) -> bool {

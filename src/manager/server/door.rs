@@ -47,7 +47,7 @@ impl Door {
     pub(super) fn close(&mut self) {
         // Closed, it is reported no more.
         drop(self.listener.take());
-        self.visits.clear();
+        self.hang_up(|_| true);
     }
 
     /// When the next one has taken too long.
@@ -60,8 +60,16 @@ impl Door {
         let Some(until) = self.deadline() else { return };
         if until <= Instant::now() {
             let now = Instant::now();
-            self.visits.retain(|_, (until, _)| *until > now);
+            self.hang_up(|until| until <= now);
             self.has_room(poller);
+        }
+    }
+
+    fn hang_up(&mut self, is_over: impl Fn(Instant) -> bool) {
+        while let Some(first) = self.visits.first_entry()
+            && is_over(first.get().0)
+        {
+            first.remove().1.hang_up();
         }
     }
 
@@ -78,13 +86,16 @@ impl Door {
             };
             match listener.accept() {
                 Ok(Some(visit)) => {
-                    if self.visits.len() >= MAX_UNAUTHENTICATED {
-                        self.visits.pop_first();
+                    if self.visits.len() >= MAX_UNAUTHENTICATED
+                        && let Some((_, (_, oldest))) = self.visits.pop_first()
+                    {
+                        oldest.hang_up();
                     }
                     let number = *next;
                     *next += 1;
-                    // Without memory for it, it is dropped.
-                    if poller.add_watched(&visit, number).is_ok() {
+                    // Without memory for it, it is dropped. It is reported once at a time: one that has been given up, and that a process that was
+                    // forked off has too, would be reported for ever.
+                    if poller.add(&visit, number).is_ok() {
                         let until = Instant::now() + self.handshake_time;
                         self.visits.insert(number, (until, visit));
                         self.hear(poller, number, proved);
@@ -100,7 +111,9 @@ impl Door {
                 // The system says so also where nobody has connected.
                 Err(error) if sys::is_lack_of_descriptors(&error) => match self.turn_one_away() {
                     Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return self.resume(poller);
+                    }
                     Err(_) => return self.pause(poller),
                 },
                 Err(_) => return self.pause(poller),
@@ -120,7 +133,13 @@ impl Door {
             return false;
         };
         match visit.go_on(&self.key) {
-            Progress::Waits(visit) => drop(self.visits.insert(number, (until, visit))),
+            Progress::Waits(visit) => match poller.arm_read(&visit, number) {
+                Ok(()) => drop(self.visits.insert(number, (until, visit))),
+                Err(_) => {
+                    visit.hang_up();
+                    self.has_room(poller);
+                }
+            },
             Progress::Proved(guest) => proved.push((number, guest)),
             Progress::Over => self.has_room(poller),
         }
@@ -136,6 +155,9 @@ impl Door {
     fn resume(&mut self, poller: &Poller) {
         if self.is_paused && self.is_reported(poller, true) {
             self.is_paused = false;
+        }
+        if self.is_paused && self.listener.is_some() {
+            poller.alarm(Instant::now() + PAUSE, LISTENER);
         }
     }
 
@@ -171,5 +193,90 @@ impl Door {
         });
         self.spare_again();
         is_away
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::manager::secure::{Address, listen};
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixStream};
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    struct Entrance {
+        door: Door,
+        poller: Poller,
+        next: u64,
+        address: SocketAddr,
+    }
+
+    impl Entrance {
+        fn new(handshake_time: Duration) -> Self {
+            let key = Key::generate().unwrap();
+            let name = format!("procession-test-{}", Key::generate().unwrap().to_hex());
+            let listener = listen(&Address::Abstract(name.clone())).unwrap();
+            let poller = Poller::new().unwrap();
+            poller.add_watched(&listener, LISTENER).unwrap();
+            Self {
+                door: Door::new(listener, key, handshake_time).unwrap(),
+                poller,
+                next: LISTENER + 1,
+                address: SocketAddr::from_abstract_name(name).unwrap(),
+            }
+        }
+
+        fn reports(&self, limit: Duration) -> usize {
+            let until = Instant::now() + limit;
+            let mut ready = Vec::new();
+            while ready.is_empty() && Instant::now() < until {
+                self.poller.wait(&mut ready, Some(until)).unwrap();
+            }
+            ready.len()
+        }
+
+        fn accept(&mut self) {
+            let mut proved = Vec::new();
+            self.door.accept(&self.poller, &mut self.next, &mut proved);
+            assert!(proved.is_empty());
+        }
+    }
+
+    #[test]
+    fn it_opens_again_after_a_lack_of_descriptors() {
+        let status = sys::in_a_fork(|| {
+            let mut entrance = Entrance::new(LIMIT);
+            // As for lack of memory, or where another thread was quicker to take the spare descriptor.
+            entrance.door.pause(&entrance.poller);
+            let all = sys::use_up_descriptors();
+            assert_eq!(entrance.reports(LIMIT), 1, "the alarm");
+            entrance.accept();
+            drop(all);
+            let _client = UnixStream::connect_addr(&entrance.address).unwrap();
+            entrance.reports(LIMIT / 6) == 1
+        });
+        assert_eq!(status, 0, "nobody is accepted any more");
+    }
+
+    #[test]
+    fn who_was_too_slow_is_told_and_not_reported_for_ever_after_a_fork() {
+        let mut entrance = Entrance::new(Duration::ZERO);
+        let client = UnixStream::connect_addr(&entrance.address).unwrap();
+        assert_eq!(entrance.reports(LIMIT), 1);
+        entrance.accept();
+        assert_eq!(entrance.door.visits.len(), 1);
+        let forked = sys::Forked::new(|| {});
+        entrance.door.expire(&entrance.poller);
+        assert_eq!(entrance.door.visits.len(), 0);
+        client.set_read_timeout(Some(LIMIT)).unwrap();
+        assert_eq!(std::io::Read::read(&mut &client, &mut [0; 8]).unwrap(), 0);
+        drop(client);
+        let reports = (0..8).map(|_| entrance.reports(Duration::from_millis(10)));
+        assert!(
+            reports.sum::<usize>() <= 1,
+            "it is reported again and again"
+        );
+        drop(forked);
     }
 }

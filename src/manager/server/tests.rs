@@ -2,6 +2,7 @@
 mod full;
 
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use super::session::MAX_UNSENT;
 use super::threads::Threads;
 use super::*;
 use crate::frame::{self, Decoder, Header, Kind};
-use crate::manager::ManagerError;
 use crate::manager::protocol::{Fault, ObjectId, PROTOCOL, decode_reply, encode_object};
 use crate::manager::secure::{Address, ConnectError, Key, Line, connect_blocking};
 use crate::manager::store::{Mailbox, RootOp, Status};
+use crate::manager::{Manager, ManagerError};
 use crate::sys;
 use crate::wire;
 
@@ -430,4 +431,40 @@ mod over_a_network {
         assert_eq!(said, b"");
         good.is_served();
     }
+}
+
+#[test]
+fn a_large_call_goes_out_where_there_is_no_descriptor_for_a_reactor() {
+    let (server, key) = served(Server::builder());
+    let status = sys::in_a_fork(|| {
+        let manager = Manager::connect(server.address(), &key).unwrap();
+        let all = sys::use_up_descriptors();
+        let list = manager.list::<Vec<u8>>().unwrap();
+        let lock = manager.lock().unwrap();
+        let guard = lock.lock().unwrap();
+        list.push(vec![1; 1000]).unwrap();
+        list.push(vec![2; 8 << 20]).unwrap();
+        // What is asked for and not awaited yet comes meanwhile.
+        let first = list.get_async(1);
+        list.push(vec![3; 8 << 20]).unwrap();
+        drop(guard);
+        let lens: Vec<usize> = list.to_vec().unwrap().iter().map(Vec::len).collect();
+        drop((all, first));
+        lens == [1000, 8 << 20, 8 << 20]
+    });
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn clients_are_told_of_the_end_of_a_server_that_has_forked() {
+    let (server, key) = served(Server::builder());
+    let client = Client::of(&server, &key);
+    let forked = sys::Forked::new(|| {});
+    server.shutdown();
+    drop(server);
+    // Before what was forked off ends, which would do as well.
+    let until = Some(Instant::now() + LIMIT / 6);
+    let told = sys::wait_for(&[client.line.as_fd()], until).unwrap();
+    assert_eq!(told, 1, "it is not told");
+    drop(forked);
 }

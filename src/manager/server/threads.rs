@@ -136,21 +136,24 @@ impl Threads {
         let work = (work, mailbox, served);
         lock(&self.shared.state).queue.push_back(work);
         self.shared.changed.notify_one();
-        match self.start_enough() {
-            true => None,
-            false => self.pause.begin(),
-        }
+        self.start_more()
     }
 
-    /// Whether [`retry`](Self::retry) is to be called because fewer threads are counted than before.
+    /// Whether [`start_more`](Self::start_more) is to be called because fewer threads are counted than before.
     pub(super) fn are_needed(&self) -> bool {
         self.shared.is_needed.swap(false, Ordering::SeqCst)
     }
 
-    /// Starts as many threads as are needed and may be started. If that are too few, it says when to call this again.
+    /// The time has passed that was to pass before this.
     #[must_use]
     pub(super) fn retry(&mut self) -> Option<Duration> {
         self.pause.is_waited_for = false;
+        self.start_more()
+    }
+
+    /// Starts as many threads as are needed and may be started. If that are too few, it says when [`retry`](Self::retry) is to be called, unless that has been said before.
+    #[must_use]
+    pub(super) fn start_more(&mut self) -> Option<Duration> {
         match self.start_enough() {
             true => None,
             false => self.pause.begin(),
@@ -323,6 +326,7 @@ mod tests {
         let (say, said) = mpsc::channel();
         let last = threads.begin(Box::new(move |_| say.send(()).unwrap()), mailbox(), None);
         assert_eq!(last, None, "it is tried again already");
+        assert_eq!(threads.start_more(), None, "the same");
 
         assert_eq!(threads.retry(), Some(2 * FIRST_PAUSE));
         room.store(2, Ordering::SeqCst);

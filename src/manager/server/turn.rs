@@ -19,7 +19,7 @@ use crate::manager::protocol::ObjectId;
 use crate::manager::secure::{Guest, Key, Line, Listener};
 use crate::manager::store::{Effect, Mailbox, Ref, Serves, SessionId, Store};
 use crate::primitives::plain::{Mutex, lock};
-use crate::sys::{Poller, Ready, SocketName, deadline_after};
+use crate::sys::{self, Poller, Ready, SocketName, deadline_after};
 use crate::wire::Handles;
 
 /// What the listener is reported as. Connections have the numbers from [`FIRST`] on.
@@ -86,7 +86,10 @@ pub(super) struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.sessions.clear();
+        self.door.close();
+        for (_, session) in self.sessions.drain() {
+            hang_up(&self.shared.poller, &session);
+        }
         let unheard = lock(&self.shared.said).take();
         drop(unheard);
     }
@@ -152,7 +155,8 @@ impl Turn {
             self.shared.poller.wait(&mut ready, deadline)?;
             self.hear_threads();
             if self.threads.are_needed() {
-                self.start_threads();
+                let pause = self.threads.start_more();
+                self.retry_after(pause);
             }
             let busy = mem::take(&mut self.busy);
             for number in busy {
@@ -167,7 +171,10 @@ impl Turn {
                         let poller = &self.shared.poller;
                         self.door.accept(poller, &mut self.next, &mut proved);
                     }
-                    RETRY => self.start_threads(),
+                    RETRY => {
+                        let pause = self.threads.retry();
+                        self.retry_after(pause);
+                    }
                     number if self.door.hear(&self.shared.poller, number, &mut proved) => {}
                     number => self.serve(number),
                 }
@@ -207,6 +214,15 @@ impl Turn {
         let Some(line) = guest.welcome() else {
             return;
         };
+        // Without memory for it, it has to go.
+        if self
+            .shared
+            .poller
+            .watch(&line, number, true, false)
+            .is_err()
+        {
+            return sys::end_socket(line.as_fd());
+        }
         self.enter(number, line);
         self.store.open(SessionId(number));
     }
@@ -366,11 +382,6 @@ impl Turn {
         }
     }
 
-    fn start_threads(&mut self) {
-        let pause = self.threads.retry();
-        self.retry_after(pause);
-    }
-
     fn retry_after(&self, pause: Option<Duration>) {
         if let Some(pause) = pause {
             self.shared.poller.alarm(Instant::now() + pause, RETRY);
@@ -400,7 +411,7 @@ impl Turn {
         let Some(session) = self.sessions.remove(&number) else {
             return;
         };
-        self.shared.poller.remove(&session);
+        hang_up(&self.shared.poller, &session);
         if let Some(name) = session.name()
             && self.names.get(name) == Some(&number)
         {
@@ -414,4 +425,10 @@ impl Turn {
         self.see_to_effects();
         self.door.has_room(&self.shared.poller);
     }
+}
+
+/// Closing it would not do where a process that was forked off has the socket too.
+fn hang_up(poller: &Poller, session: &Session) {
+    poller.remove(session);
+    sys::end_socket(session.as_fd());
 }

@@ -6,6 +6,7 @@ mod unread;
 mod verdicts;
 
 use std::future::poll_fn;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -25,6 +26,8 @@ use super::scope::granted;
 use super::{Calling, unpack};
 use crate::manager::ManagerError;
 use crate::manager::protocol::{ObjectId, Packed};
+use crate::manager::secure::{Address, Key};
+use crate::manager::server::Server;
 use crate::primitives::plain::lock;
 use crate::sync::tests::{until, watched};
 
@@ -559,5 +562,24 @@ fn a_value_is_kept_as_its_bytes() {
             unpack::<Vec<(String, u64)>>(&packed)
         });
         assert_eq!(kept.wait().unwrap(), value);
+    });
+}
+
+#[test]
+fn a_server_s_own_connection_is_made_again_when_it_is_lost() {
+    watched(|| {
+        let address = Address::Abstract(format!(
+            "procession-test-{}",
+            Key::generate().unwrap().to_hex()
+        ));
+        let key = Key::generate().unwrap();
+        let _server = Server::builder().serve(&address, &key).unwrap();
+        let reach = crate::manager::managed::reach(&address, &key);
+        let manager = reach().unwrap();
+        manager.status().unwrap();
+        let connection = manager.root().site().connected().unwrap();
+        crate::sys::end_socket(connection.socket().as_fd());
+        assert!(is_lost(manager.status()));
+        assert!(reach().unwrap().status().is_ok());
     });
 }

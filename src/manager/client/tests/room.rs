@@ -10,7 +10,7 @@ use super::fake::{Op, Seen};
 use super::{ask, echo, grant, is_idle, is_lost, object};
 use crate::manager::ManagerError;
 use crate::manager::client::Calling;
-use crate::manager::client::connection::MAX_QUEUED;
+use crate::manager::client::connection::sending::MAX_QUEUED;
 use crate::manager::client::remote::Remote;
 use crate::primitives::plain::lock;
 use crate::sync::tests::{until, watched};

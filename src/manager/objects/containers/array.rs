@@ -101,7 +101,8 @@ impl Prompt for Array {
             }
             ArrayOp::Fill { value } => {
                 // A short request must not take more memory than a long answer could show.
-                let bytes = (value.bytes.len() as u64).saturating_mul(self.items.len() as u64);
+                let each = value.bytes.len() + size_of_val(&*value.refs);
+                let bytes = (each as u64).saturating_mul(self.items.len() as u64);
                 let limit = asked.max_frame();
                 if bytes > limit {
                     let what = "bytes of one array to be filled".to_owned();
