@@ -249,7 +249,7 @@ fn make_refused() -> Vec<Descriptor> {
 
 /// What a user has on the way is counted for all of its processes, so these tests are run one after the other, also by a harness that
 /// runs each in a process of its own.
-fn one_at_a_time() -> std::fs::File {
+pub(super) fn one_at_a_time() -> std::fs::File {
     let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("on-the-way.lock");
     let file = std::fs::File::create(place).unwrap();
     file.lock().unwrap();
