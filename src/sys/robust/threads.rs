@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys::PerProcess;
-use crate::sys::host::Home;
 
 /// The threads that have used a lock, by [`this_thread`]. One that has come to its end is here until the system knows it no more.
 /// A process that is forked off has none of its parent's, and what they held is not on a list there.
@@ -20,8 +20,13 @@ enum Thread {
     Forked,
 }
 
-// Without a destructor, so that it is there up to the very end of the thread.
-thread_local!(static NUMBER: Cell<Option<(u64, Home)>> = const { Cell::new(None) });
+// Without destructors, so that they are there up to the very end of the thread.
+thread_local! {
+    /// The calling thread's number, if it has one.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+    /// What it was in the process that this one was forked off from.
+    static BEFORE: Cell<u64> = const { Cell::new(0) };
+}
 
 /// Notes that the thread ends.
 struct AtEnd;
@@ -36,8 +41,8 @@ impl Drop for AtEnd {
 #[inline]
 pub(super) fn this_thread() -> u64 {
     match NUMBER.get() {
-        Some((number, home)) if !home.is_elsewhere() => number,
-        _ => begin_thread(),
+        0 => begin_thread(),
+        number => number,
     }
 }
 
@@ -45,8 +50,11 @@ pub(super) fn this_thread() -> u64 {
 fn begin_thread() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    if let Some((before, _)) = NUMBER.replace(Some((number, Home::here()))) {
-        note(before, Thread::Forked);
+    renumber_after_forks();
+    NUMBER.set(number);
+    match BEFORE.replace(0) {
+        0 => {}
+        before => note(before, Thread::Forked),
     }
     thread_local!(static AT_END: AtEnd = const { AtEnd });
     note(number, Thread::Alive);
@@ -55,6 +63,23 @@ fn begin_thread() -> u64 {
         note(number, Thread::Ends(system_number()));
     }
     number
+}
+
+/// Of the threads of a process, only the one that forks is in the new one.
+fn renumber_after_forks() {
+    static ONCE: Once = Once::new();
+    extern "C" fn renumber() {
+        match NUMBER.replace(0) {
+            0 => {}
+            before => BEFORE.set(before),
+        }
+    }
+    ONCE.call_once(|| {
+        // SAFETY: the function lives for ever, and does what one that runs between fork and exec may do: it changes two numbers of the
+        // thread that calls it, which are there without an allocation. https://man7.org/linux/man-pages/man3/pthread_atfork.3.html
+        // Should there be no memory to note it, forks are not noticed.
+        let _ = unsafe { libc::pthread_atfork(None, None, Some(renumber)) };
+    });
 }
 
 /// Whether a thread has not come to its end.
