@@ -753,9 +753,13 @@ fn locks_that_are_held_during_a_fork() {
             let guard = own.lock().unwrap();
             let forked = crate::sys::Forked::new(|| {
                 released.wait().unwrap();
+                let is_broken = |lock: &Lock| matches!(lock.lock(), Err(LockError::Broken));
+                let own = &own;
+                // Also in what that forks off, and for another thread that comes first.
+                let again = crate::sys::in_a_fork(|| is_broken(own));
+                let other = thread::scope(|scope| scope.spawn(|| is_broken(own)).join());
                 let is_open = of_thread.lock().is_ok();
-                let is_broken = matches!(own.lock(), Err(LockError::Broken));
-                if is_open && is_broken {
+                if other.unwrap() && is_open && is_broken(own) && again == 0 {
                     right.set().unwrap();
                 }
                 tried.set().unwrap();
@@ -765,7 +769,7 @@ fn locks_that_are_held_during_a_fork() {
             released.set().unwrap();
             tried.wait().unwrap();
             assert!(right.is_set());
-            // It is still there.
+            // They are still there.
             drop(of_thread.lock().unwrap());
             drop(own.lock().unwrap());
             drop(forked);

@@ -3,8 +3,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::io::FdFlags;
 
@@ -256,16 +255,18 @@ pub(crate) struct Home(u32);
 
 impl Home {
     pub(crate) fn here() -> Self {
-        static WATCHED: Once = Once::new();
+        static IS_WATCHED: AtomicBool = AtomicBool::new(false);
         extern "C" fn note() {
             FORKS.fetch_add(1, Ordering::Relaxed);
         }
-        WATCHED.call_once(|| {
+        // Twice does no harm. (A `Once` that another thread was in the middle of would be so for ever in a process that is forked off then.)
+        if !IS_WATCHED.load(Ordering::Acquire) {
             // SAFETY: the function lives for ever, and does what one that runs between fork and exec may do: it changes an
             // atomic. https://man7.org/linux/man-pages/man3/pthread_atfork.3.html
             // Should there be no memory to note it, forks are not noticed.
             let _ = unsafe { libc::pthread_atfork(None, None, Some(note)) };
-        });
+            IS_WATCHED.store(true, Ordering::Release);
+        }
         Self(FORKS.load(Ordering::Relaxed))
     }
 

@@ -263,28 +263,29 @@ pub(crate) fn wait_for_room_until(
     fd: BorrowedFd<'_>,
     deadline: Option<Instant>,
 ) -> io::Result<bool> {
-    wait_until(PollFd::from_borrowed_fd(fd, PollFlags::OUT), deadline)
+    let found = wait_until(PollFd::from_borrowed_fd(fd, PollFlags::OUT), deadline)?;
+    Ok(!found.is_empty())
 }
 
-fn wait_until(fd: PollFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
+/// What was found; nothing when the deadline passed first.
+fn wait_until(fd: PollFd<'_>, deadline: Option<Instant>) -> io::Result<PollFlags> {
     let mut list = [fd];
     loop {
         let timeout = deadline.map(time_left);
         match poll(&mut list, timeout.as_ref()) {
             Ok(0) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
-            Ok(count) => return Ok(count > 0),
+            Ok(_) => return Ok(list[0].revents()),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Waits until a descriptor can be read or written, or never can be again; false when the deadline passed first.
-pub(crate) fn wait_for_either(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
-    wait_until(
-        PollFd::from_borrowed_fd(fd, PollFlags::IN | PollFlags::OUT),
-        Some(deadline),
-    )
+/// Waits until a descriptor can be read or written, or never can be again, and says whether it can be read; `None` when the deadline passed first.
+pub(crate) fn wait_for_either(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<Option<bool>> {
+    let either = PollFlags::IN | PollFlags::OUT;
+    let found = wait_until(PollFd::from_borrowed_fd(fd, either), Some(deadline))?;
+    Ok((!found.is_empty()).then_some(found != PollFlags::OUT))
 }
 
 /// Waits until a descriptor can be written to, or never can again.

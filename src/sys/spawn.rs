@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use once_cell::sync::OnceCell;
 use rustix::fs::{Mode, OFlags, fstat};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open,
+    waitid,
+};
 
 use super::control::ControlSocket;
 use super::descriptors::off_standard;
@@ -279,6 +282,12 @@ impl Child {
         let mut status = 0;
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
         let answer = loop {
+            // Its number may be another child's.
+            match self.ask(WaitIdOptions::empty()) {
+                Err(Errno::INTR) => continue,
+                Err(Errno::CHILD) => break -1,
+                Ok(_) | Err(_) => {}
+            }
             // SAFETY: `status` is a valid place for the status, `usage` for an rusage.
             // https://man7.org/linux/man-pages/man2/wait4.2.html
             let answer = unsafe {
@@ -318,33 +327,48 @@ impl Child {
         let _ = self.send(Signal::KILL);
     }
 
-    /// To the process alone: by its descriptor, which no other one can ever have, where the system has those.
+    /// To the process alone: by its descriptor, which no other one can ever have, where the system has those and lets them be used.
     fn send(&self, signal: Signal) -> Result<(), Errno> {
-        match &self.pidfd {
-            Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, signal),
-            None => rustix::process::kill_process(self.pid, signal),
+        let sent = self
+            .pidfd
+            .as_ref()
+            .map(|pidfd| rustix::process::pidfd_send_signal(pidfd, signal));
+        match sent {
+            Some(answer @ (Ok(()) | Err(Errno::SRCH))) => answer,
+            Some(Err(_)) if self.is_anothers() => Err(Errno::SRCH),
+            Some(Err(_)) | None => rustix::process::kill_process(self.pid, signal),
         }
     }
 
     /// Whether the host has reaped it and its number has been given away. That says that there is nobody in its group any more: else
     /// the system would not have given the number away.
     fn is_anothers(&self) -> bool {
-        use rustix::process::{WaitId, WaitIdOptions, test_kill_process, waitid};
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        use rustix::process::test_kill_process;
         self.pidfd.is_some()
-            && waitid(WaitId::Pid(self.pid), options).err() == Some(Errno::CHILD)
+            && self.ask(WaitIdOptions::NOHANG).err() == Some(Errno::CHILD)
             && test_kill_process(self.pid).err() != Some(Errno::SRCH)
     }
 
     /// Whether the process has ended, asked without reaping it.
     pub(crate) fn has_ended(&self) -> bool {
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match waitid(WaitId::Pid(self.pid), options) {
+        match self.ask(WaitIdOptions::NOHANG) {
             Ok(status) => status.is_some(),
             // Someone else has reaped it.
             Err(_) => true,
         }
+    }
+
+    /// How it has ended, which is left to be reaped; `ECHILD` says that someone else has done that.
+    fn ask(&self, options: WaitIdOptions) -> Result<Option<WaitIdStatus>, Errno> {
+        let options = options | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        if let Some(pidfd) = &self.pidfd {
+            match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+                // An old kernel.
+                Err(Errno::INVAL) => {}
+                answer => return answer,
+            }
+        }
+        waitid(WaitId::Pid(self.pid), options)
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::sys::PerProcess;
 
@@ -16,17 +15,16 @@ enum Thread {
     Alive,
     /// Its last destructors run, or have run: some may come after the one that says so, and use locks. By its number in the system.
     Ends(libc::pid_t),
-    /// What a thread was that has forked, and has gone on here as another one. Its guards may have come along.
-    Forked,
 }
 
-// Without destructors, so that they are there up to the very end of the thread.
-thread_local! {
-    /// The calling thread's number, if it has one.
-    static NUMBER: Cell<u64> = const { Cell::new(0) };
-    /// What it was in the process that this one was forked off from.
-    static BEFORE: Cell<u64> = const { Cell::new(0) };
-}
+/// The threads by which this process, and those that it comes from, were forked off: their guards may have come along. The last ones of them.
+static FORKERS: [AtomicU64; 32] = [const { AtomicU64::new(0) }; 32];
+
+/// How many they are.
+static FORKS: AtomicUsize = AtomicUsize::new(0);
+
+// Without a destructor, so that it is there up to the very end of the thread.
+thread_local!(static NUMBER: Cell<u64> = const { Cell::new(0) });
 
 /// Notes that the thread ends.
 struct AtEnd;
@@ -52,10 +50,6 @@ fn begin_thread() -> u64 {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     renumber_after_forks();
     NUMBER.set(number);
-    match BEFORE.replace(0) {
-        0 => {}
-        before => note(before, Thread::Forked),
-    }
     thread_local!(static AT_END: AtEnd = const { AtEnd });
     note(number, Thread::Alive);
     if AT_END.try_with(|_| ()).is_err() {
@@ -67,19 +61,25 @@ fn begin_thread() -> u64 {
 
 /// Of the threads of a process, only the one that forks is in the new one.
 fn renumber_after_forks() {
-    static ONCE: Once = Once::new();
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
     extern "C" fn renumber() {
+        // Nobody else is here yet.
         match NUMBER.replace(0) {
             0 => {}
-            before => BEFORE.set(before),
+            before => {
+                let count = FORKS.fetch_add(1, Ordering::Relaxed);
+                FORKERS[count % FORKERS.len()].store(before, Ordering::Relaxed);
+            }
         }
     }
-    ONCE.call_once(|| {
-        // SAFETY: the function lives for ever, and does what one that runs between fork and exec may do: it changes two numbers of the
-        // thread that calls it, which are there without an allocation. https://man7.org/linux/man-pages/man3/pthread_atfork.3.html
+    // Twice does no harm. (A `Once` that another thread was in the middle of would be so for ever in a process that is forked off then.)
+    if !IS_DONE.load(Ordering::Acquire) {
+        // SAFETY: the function lives for ever, and does what one that runs between fork and exec may do: it changes atomics, and a number of the
+        // thread that calls it, which is there without an allocation. https://man7.org/linux/man-pages/man3/pthread_atfork.3.html
         // Should there be no memory to note it, forks are not noticed.
         let _ = unsafe { libc::pthread_atfork(None, None, Some(renumber)) };
-    });
+        IS_DONE.store(true, Ordering::Release);
+    }
 }
 
 /// Whether a thread has not come to its end.
@@ -88,10 +88,12 @@ pub(super) fn is_alive(thread: u64) -> bool {
     THREADS.lock().get(&thread) == Some(&Thread::Alive)
 }
 
-/// Whether a thread was another process's, and has forked off this one.
+/// Whether a thread is one by which this process, or one that it comes from, was forked off.
 #[cold]
 pub(super) fn has_forked(thread: u64) -> bool {
-    THREADS.lock().get(&thread) == Some(&Thread::Forked)
+    let count = FORKS.load(Ordering::Relaxed).min(FORKERS.len());
+    let mut forkers = FORKERS[..count].iter();
+    forkers.any(|forker| forker.load(Ordering::Relaxed) == thread)
 }
 
 /// Whether a thread is gone for good: the system has gone through the list of what it held, and nothing of it runs any more.
@@ -100,18 +102,17 @@ pub(super) fn is_gone(thread: u64) -> bool {
     match THREADS.lock().get(&thread) {
         Some(Thread::Alive) => false,
         Some(Thread::Ends(number)) => !is_known(*number),
-        // The lists of its parent are not those of a new process.
-        Some(Thread::Forked) | None => true,
+        // The GNU C library gives the new process new lists.
+        None => cfg!(target_env = "gnu") || !has_forked(thread),
     }
 }
 
 fn note(thread: u64, what: Thread) {
-    let here = system_number();
     let mut threads = THREADS.lock();
     // Those that are gone: the system does not know them any more, or has given their number away. Few end at a time.
     threads.retain(|_, thread| match *thread {
-        Thread::Alive | Thread::Forked => true,
-        Thread::Ends(number) => number != here && is_known(number),
+        Thread::Alive => true,
+        Thread::Ends(number) => number != system_number() && is_known(number),
     });
     threads.insert(thread, what);
 }
