@@ -68,7 +68,11 @@ impl Seat {
         let watch = (self.watch)(&local);
         let ticket = self.ticket.take();
         let was_called = ticket.is_some_and(|ticket| watch.polled(&ticket));
-        let locked_out = match attempt(Deadline::after(PATIENCE)) {
+        let tried = attempt(Deadline::after(PATIENCE));
+        if was_called && !matches!(tried, Ok(Tried::Done)) {
+            watch.pass_on(&local.core);
+        }
+        let locked_out = match tried {
             Ok(Tried::NotNow) => false,
             Err(Fault::TimedOut) => true,
             tried => return Poll::Ready(tried),
@@ -77,9 +81,6 @@ impl Seat {
         match watch.register(&local.core, waker, frame, locked_out) {
             Ok(ticket) => self.ticket = Some(ticket),
             Err(fault) => return Poll::Ready(Err(fault)),
-        }
-        if was_called {
-            watch.pass_on(&local.core);
         }
         Poll::Pending
     }

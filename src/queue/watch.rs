@@ -54,8 +54,8 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct Waiting {
     registered: BTreeMap<u64, Registered>,
-    /// Called, and neither polled nor dropped since.
-    called: BTreeMap<u64, ()>,
+    /// Called, and neither polled nor dropped since: whether because there was something.
+    called: BTreeMap<u64, bool>,
     next: u64,
     /// Whose thread runs.
     running: Option<Home>,
@@ -128,19 +128,19 @@ impl Watch {
         Ok(Ticket(number))
     }
 
-    /// One that looks for itself now; whether it had been called.
+    /// One that looks for itself now; whether it had been called because there was something.
     pub(super) fn polled(&self, ticket: &Ticket) -> bool {
         let mut waiting = self.lock();
         let registered = waiting.registered.remove(&ticket.0);
-        let was_called = waiting.called.remove(&ticket.0).is_some();
+        let was_called = waiting.called.remove(&ticket.0);
         drop(waiting);
         drop(registered);
-        was_called
+        was_called == Some(true)
     }
 
-    /// One that was called has found that there is nothing for it, and is registered again: for others there may be.
+    /// One that was called has taken nothing: for others there may be something.
     pub(super) fn pass_on(&self, core: &Core) {
-        let has_others = self.lock().registered.len() > 1;
+        let has_others = !self.lock().registered.is_empty();
         if has_others {
             self.nudge(core);
         }
@@ -260,7 +260,7 @@ impl Watch {
             let Some((number, one)) = waiting.registered.pop_first() else {
                 break;
             };
-            waiting.called.insert(number, ());
+            waiting.called.insert(number, !all);
             wakers.push(one.waker);
         }
         Some(wakers)
