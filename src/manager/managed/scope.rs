@@ -36,7 +36,9 @@ pub(crate) fn reach(address: &Address, key: &Key) -> Reach {
             return Ok(manager.clone());
         }
         let manager = Manager::connect(&address, &key)?;
-        Ok(known.insert(manager).clone())
+        let lost = known.replace(manager.clone());
+        drop((known, lost));
+        Ok(manager)
     })
 }
 

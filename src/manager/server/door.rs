@@ -29,6 +29,8 @@ pub(super) struct Door {
     /// Given up to accept a client for which there is no descriptor, only to tell it so.
     spare: Option<OwnedFd>,
     is_paused: bool,
+    /// When it is looked again whether somebody has come.
+    alarm: Option<Instant>,
 }
 
 impl Door {
@@ -40,6 +42,7 @@ impl Door {
             visits: BTreeMap::new(),
             spare: Some(sys::null()?),
             is_paused: false,
+            alarm: None,
         })
     }
 
@@ -157,7 +160,7 @@ impl Door {
             self.is_paused = false;
         }
         if self.is_paused && self.listener.is_some() {
-            poller.alarm(Instant::now() + PAUSE, LISTENER);
+            self.look_later(poller);
         }
     }
 
@@ -166,7 +169,15 @@ impl Door {
         if !self.is_paused && self.is_reported(poller, false) {
             self.is_paused = true;
         }
-        poller.alarm(Instant::now() + PAUSE, LISTENER);
+        self.look_later(poller);
+    }
+
+    fn look_later(&mut self, poller: &Poller) {
+        let now = Instant::now();
+        if self.alarm.is_none_or(|alarm| alarm <= now) {
+            self.alarm = Some(now + PAUSE);
+            poller.alarm(now + PAUSE, LISTENER);
+        }
     }
 
     /// Has the poller say, or not say, that somebody comes; false, if it cannot be told.

@@ -40,6 +40,9 @@ const RELEASED_AT_ONCE: usize = 200;
 /// How long whoever sends waits for the socket where there is no reactor, while nothing moves. Then the connection is given up.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
+/// How long it waits then for room, before it looks again whether something has come.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
 impl Connection {
     /// Sends one or more whole frames. Never waits while there is a reactor.
     pub(in crate::manager::client) fn send(&self, frames: Vec<u8>) {
@@ -107,11 +110,12 @@ impl Connection {
             true => out.waiting.take(),
             false => Woken::default(),
         };
+        out.is_watched = matches!(flushed, Ok(false));
+        drop(out);
+        woken.wake();
         match flushed {
-            Ok(true) => drop(out),
+            Ok(true) => {}
             Ok(false) => {
-                out.is_watched = true;
-                drop(out);
                 let waker = self.flusher.clone();
                 let watched = self
                     .watch()
@@ -128,22 +132,20 @@ impl Connection {
                     woken.wake();
                 }
             }
-            Err(_) => {
-                drop(out);
-                sys::end_socket(self.socket.as_fd());
-            }
+            Err(_) => sys::end_socket(self.socket.as_fd()),
         }
-        woken.wake();
     }
 
     /// Goes on with what is queued, where there is no reactor that would; with what comes meanwhile, too, or the server might not read. False
     /// where nothing moves any more.
     fn flush_here(&self) -> bool {
+        let socket = self.socket.as_fd();
         let mut until = Instant::now() + STUCK_AFTER;
         loop {
             let mut out = lock(&self.out);
             let before = out.outgoing.len();
             let flushed = out.outgoing.flush();
+            let has_moved = out.outgoing.len() < before;
             let woken = match out.outgoing.len() <= MAX_QUEUED / 2 {
                 true => out.waiting.take(),
                 false => Woken::default(),
@@ -151,22 +153,26 @@ impl Connection {
             if matches!(flushed, Ok(true)) {
                 out.is_watched = false;
             }
-            let has_moved = out.outgoing.len() < before;
             drop(out);
             woken.wake();
             match flushed {
                 Ok(true) => return true,
-                Ok(false) => {}
-                Err(_) => return false,
-            }
-            if has_moved {
-                until = Instant::now() + STUCK_AFTER;
-            }
-            // If nobody else is reading.
-            self.listener.wake_by_ref();
-            match sys::wait_for_either(self.socket.as_fd(), until) {
-                Ok(true) => {}
+                Ok(false) if !self.is_lost() => {}
                 Ok(false) | Err(_) => return false,
+            }
+            match sys::wait_for_either(socket, until) {
+                // What comes is read here, if nobody else does.
+                Ok(Some(has_come)) => {
+                    if has_moved || has_come {
+                        until = Instant::now() + STUCK_AFTER;
+                    }
+                    if has_come {
+                        self.listener.wake_by_ref();
+                        // Whoever else is reading needs a moment for it.
+                        let _ = sys::wait_for_room_until(socket, Some(Instant::now() + A_MOMENT));
+                    }
+                }
+                Ok(None) | Err(_) => return false,
             }
         }
     }
