@@ -30,6 +30,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_shutdown_that_kills_ends_what_pauses,
         a_cancel_while_it_pauses_ends_a_task_at_once,
         what_was_cancelled_or_killed_while_it_ran_is_not_tried_again,
+        what_has_failed_in_a_chunk_that_is_cancelled_is_not_tried_again,
         a_deadline_holds_across_attempts,
         a_deadline_in_the_grace_of_an_attempt_is_the_end,
         a_deadline_while_an_attempt_is_being_ended_is_the_end,
@@ -433,6 +434,26 @@ fn what_was_cancelled_or_killed_while_it_ran_is_not_tried_again() {
     assert!(!future.cancel());
     plans.keeper.open(1);
     assert_eq!(lost(future.wait()).attempts, 1);
+}
+
+fn what_has_failed_in_a_chunk_that_is_cancelled_is_not_tried_again() {
+    let pool = built(1, |builder| builder.cancel_grace(EVER));
+    let plans = Plans::new();
+    let steps = [
+        [Step::Fail, Step::Return],
+        [Step::PassAndFail, Step::Return],
+    ];
+    let items: Vec<_> = (1..)
+        .zip(&steps)
+        .map(|(label, steps)| plans.plan(label, steps))
+        .collect();
+    let call = pool.call(attempt).retry(at_once(9).after_errors());
+    let map = call.map(items).chunksize(2);
+    plans.keeper.arrival();
+    drop(map);
+    plans.keeper.open(2);
+    pool.shutdown(Shutdown::Wait, None).unwrap();
+    assert_eq!(plans.begun().len(), 2, "{:?}", plans.begun());
 }
 
 fn a_deadline_holds_across_attempts() {

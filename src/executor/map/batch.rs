@@ -267,12 +267,12 @@ impl LookedAt {
     }
 }
 
-/// One more has been given.
 /// The stage that came after, if this one has ended and was not the last.
 fn next_of(stage: &Stage) -> Option<Stage> {
     stage.answers()?.next.clone()
 }
 
+/// One more has been given.
 fn give(item: Given, given: &mut u32) -> Next {
     *given += 1;
     Next::Given(item)

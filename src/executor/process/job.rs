@@ -307,7 +307,13 @@ impl Job {
         }
         self.put_back(chunk);
         checked?;
-        Ok(if is_last {
+        Ok(if is_last && self.is_cancelled {
+            let cancelled = TaskError::Cancelled {
+                may_have_run: false,
+            };
+            self.end(&cancelled, endings);
+            Next::Nothing
+        } else if is_last {
             self.next_round()
         } else {
             Next::Nothing
