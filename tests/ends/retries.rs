@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
+use futures::{FutureExt as _, StreamExt as _};
 use procession::{
     Executor, ExecutorExt as _, InlineExecutor, Kill, ProcessPoolExecutor, Retry, Shutdown,
     SubmitError, TaskError, ThreadPoolExecutor, TimeLimitKind, TryMapError, WorkerLost,
@@ -448,7 +449,8 @@ fn what_has_failed_in_a_chunk_that_is_cancelled_is_not_tried_again() {
         .map(|(label, steps)| plans.plan(label, steps))
         .collect();
     let call = pool.call(attempt).retry(at_once(9).after_errors());
-    let map = call.map(items).chunksize(2);
+    let mut map = call.map(items).chunksize(2).stream();
+    assert!(map.next().now_or_never().is_none());
     plans.keeper.arrival();
     drop(map);
     plans.keeper.open(2);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use procession::manager::{Address, Key, Manager, Server};
 
 use super::On;
-use super::programs::{Running, begin, finish, program, skip, this_binary};
+use super::programs::{Finished, Running, begin, finish, program, skip, this_binary};
 use super::support::{self, Directory, until};
 
 /// Where the server is.
@@ -187,7 +187,18 @@ struct Cable {
 impl Cable {
     fn lay(pid: u32) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = (std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed)) % (1 << 14);
+        // Another test may have one of this number: its name says so before anything else is done.
+        for _ in 0..64 {
+            let number = 8 * std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed);
+            match Self::numbered(number % (1 << 14), pid) {
+                Ok(cable) => return cable,
+                Err(laid) => assert!(laid.stderr.contains("File exists"), "{laid:?}"),
+            }
+        }
+        panic!("there are too many");
+    }
+
+    fn numbered(number: u32, pid: u32) -> Result<Self, Finished> {
         // Of the addresses that are kept for tests of networks: 198.18.0.0/15.
         let net = format!("198.18.{}.", number >> 6);
         let [here, there] = [1, 2].map(|end| format!("{net}{}", (number & 63) * 4 + end));
@@ -200,8 +211,10 @@ impl Cable {
              {inside} link set lo up"
         );
         let laid = finish(Command::new("sh").args(["-c", &commands]));
-        assert!(laid.status.success(), "{laid:?}");
-        Self { there }
+        match laid.status.success() {
+            true => Ok(Self { there }),
+            false => Err(laid),
+        }
     }
 }
 
