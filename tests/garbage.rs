@@ -586,7 +586,6 @@ fn a_part_with_descriptors_is_about_one_result() {
 fn descriptors_that_stay_away_cost_one_task() {
     let pool = pool(1);
     let messages = vec![(beside(0, 0, 3), 1)];
-    // The real result, which comes behind this one, is then that of no task.
     let sent = pool.submit(send_beside, (messages, done_with(3))).unwrap();
     match sent.wait() {
         Err(TaskError::DescriptorsLost {
@@ -595,6 +594,17 @@ fn descriptors_that_stay_away_cost_one_task() {
             ..
         }) => {}
         other => panic!("{other:?}"),
+    }
+    // The real result, which came behind that one, is that of no task. The worker is killed for it when it is read, and may have begun the next one.
+    match pool.submit(answer, ()).unwrap().wait() {
+        Ok(value) => assert_eq!(value, 42),
+        Err(TaskError::WorkerLost(lost)) => {
+            let EndOfWorker::Malformed(what) = lost.end else {
+                panic!("{lost:?}");
+            };
+            assert!(what.contains("which it had not begun"), "{what}");
+        }
+        Err(other) => panic!("{other:?}"),
     }
     assert_eq!(pool.submit(answer, ()).unwrap().wait().unwrap(), 42);
 }
