@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+#[cfg(not(loom))]
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -732,6 +733,7 @@ proptest! {
 }
 
 /// Another thread's lock is open to a process that is forked off meanwhile as to any other; the forking thread's own is broken there, and for nobody else.
+#[cfg(not(loom))]
 #[test]
 fn locks_that_are_held_during_a_fork() {
     watched(|| {
