@@ -307,14 +307,8 @@ impl Job {
         }
         self.put_back(chunk);
         checked?;
-        Ok(if is_last && self.is_cancelled {
-            let cancelled = TaskError::Cancelled {
-                may_have_run: false,
-            };
-            self.end(&cancelled, endings);
-            Next::Nothing
-        } else if is_last {
-            self.next_round()
+        Ok(if is_last {
+            self.next_round(endings)
         } else {
             Next::Nothing
         })
@@ -377,18 +371,11 @@ impl Job {
                 }
                 endings.extend(chunk.part_ending());
                 self.put_back(chunk);
-                let rest = match cause {
-                    Some(Cause::Deadline) => Some(self.overdue(task)),
-                    _ if self.is_cancelled => Some(TaskError::Cancelled {
-                        may_have_run: false,
-                    }),
-                    _ => None,
-                };
-                if let Some(rest) = rest {
-                    self.end(&rest, endings);
+                if cause == Some(Cause::Deadline) {
+                    self.end(&self.overdue(task), endings);
                     return Verdict::Begun;
                 }
-                match self.next_round() {
+                match self.next_round(endings) {
                     Next::Nothing => Verdict::Begun,
                     Next::Again(again) => Verdict::Continue(again),
                 }
@@ -408,8 +395,15 @@ impl Job {
     }
 
     /// What is left of a chunk when it has come to its end: nothing; or those that are to be tried again, and those that
-    /// never began, which are a chunk of their own.
-    fn next_round(&mut self) -> Next {
+    /// never began, which are a chunk of their own. If it was cancelled, they have ended.
+    fn next_round(&mut self, endings: &mut Endings) -> Next {
+        if self.is_cancelled {
+            let cancelled = TaskError::Cancelled {
+                may_have_run: false,
+            };
+            self.end(&cancelled, endings);
+            return Next::Nothing;
+        }
         let Promised::Many(mut chunk) = self.take_promised() else {
             return Next::Nothing;
         };
