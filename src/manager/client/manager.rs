@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Calling;
 use super::builder::ManagerBuilder;
-use super::connection::Connection;
 use super::owner::Owner;
 use super::proxy::{Proxy, check};
 use super::remote::Remote;
@@ -362,10 +361,7 @@ impl Manager {
 
     /// Whether its connection is lost, which no call through this will change. Asks nobody.
     pub(crate) fn is_lost(&self) -> bool {
-        self.root
-            .site()
-            .connected()
-            .is_some_and(Connection::is_lost)
+        self.root.site().is_lost()
     }
 
     /// Ends it, for everybody: all its objects are gone, and every call from now on, here and elsewhere, is [`ManagerError::Lost`]. When this returns it has said that it ends, nobody

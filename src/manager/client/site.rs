@@ -141,8 +141,12 @@ impl Site {
 
     /// Whether it is not lost, and has this key.
     fn serves(&self, way: &Way) -> bool {
-        let is_lost = || self.connection.get().is_some_and(Connection::is_lost);
-        self.way.key == way.key && !is_lost()
+        self.way.key == way.key && !self.is_lost()
+    }
+
+    /// Whether it has been connected, and is no more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.connected().is_some_and(Connection::is_lost)
     }
 
     /// What another process has to know to reach it.

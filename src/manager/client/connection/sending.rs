@@ -14,6 +14,7 @@
 //!
 //! A write that fails ends the socket, for reading as well: whoever reads finds the answers that came before, and then the end.
 
+use std::io;
 use std::mem;
 use std::os::fd::AsFd;
 use std::sync::{Arc, MutexGuard};
@@ -104,13 +105,7 @@ impl Connection {
     }
 
     fn flush(&self, mut out: MutexGuard<'_, Out>) {
-        let flushed = out.outgoing.flush();
-        out.has_ended |= flushed.is_err();
-        let woken = match out.has_ended || out.outgoing.len() <= MAX_QUEUED / 2 {
-            true => out.waiting.take(),
-            false => Woken::default(),
-        };
-        out.is_watched = matches!(flushed, Ok(false));
+        let (flushed, woken) = out.flush();
         drop(out);
         woken.wake();
         match flushed {
@@ -144,15 +139,8 @@ impl Connection {
         loop {
             let mut out = lock(&self.out);
             let before = out.outgoing.len();
-            let flushed = out.outgoing.flush();
+            let (flushed, woken) = out.flush();
             let has_moved = out.outgoing.len() < before;
-            let woken = match out.outgoing.len() <= MAX_QUEUED / 2 {
-                true => out.waiting.take(),
-                false => Woken::default(),
-            };
-            if matches!(flushed, Ok(true)) {
-                out.is_watched = false;
-            }
             drop(out);
             woken.wake();
             match flushed {
@@ -205,6 +193,18 @@ impl Connection {
 }
 
 impl Out {
+    /// Writes what the socket takes: whether that is all, and who waits for room and has some now.
+    fn flush(&mut self) -> (io::Result<bool>, Woken) {
+        let flushed = self.outgoing.flush();
+        self.has_ended |= flushed.is_err();
+        self.is_watched = matches!(flushed, Ok(false));
+        let woken = match self.has_ended || self.outgoing.len() <= MAX_QUEUED / 2 {
+            true => self.waiting.take(),
+            false => Woken::default(),
+        };
+        (flushed, woken)
+    }
+
     /// Queues the frame that tells what has been let go of, if anything has.
     fn push_released(&mut self) {
         if self.released.is_empty() {
