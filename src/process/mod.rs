@@ -193,7 +193,8 @@ impl<R> Process<R> {
         self.shared.signal(Signal::TERM);
     }
 
-    /// Interrupts the process, with SIGINT, as Ctrl-C does in a terminal. (Those go to this process alone.)
+    /// Interrupts the process, with SIGINT, as Ctrl-C does in a terminal. (Those go to this process alone.) It can handle or ignore it, and does ignore it where this process has
+    /// since it was started, as one that a shell has started in the background.
     pub fn interrupt(&self) {
         self.shared.signal(Signal::INT);
     }

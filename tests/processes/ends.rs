@@ -113,6 +113,9 @@ fn a_signal_from_itself_is_told() {
 }
 
 fn terminate_kill_and_interrupt_end_it() {
+    // A shell has what it starts in the background ignore this one, and so would the process.
+    // SAFETY: no handler is set.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
     type Way = fn(&Process<()>);
     let ways = [Process::terminate, Process::kill, Process::interrupt].map(|way: Way| way);
     for (end, signal) in ways.into_iter().zip([15, 9, 2]) {
